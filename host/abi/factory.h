@@ -1,0 +1,31 @@
+/* factory.h: from a wish of the configuration to a running instance. [life] job thread. */
+#ifndef ABI_FACTORY_H
+#define ABI_FACTORY_H
+#include "abi/module.h"
+#include "core/core.h"
+
+struct instance_spec {
+    const char *name;     /* provider name                               */
+    const char *source;   /* for lists: "hello.so"                       */
+    const char *config;   /* JSON object text                            */
+    const char *plugin;   /* id; NULL: the only one of the module        */
+    struct diag_at at;
+    uint64_t max_concurrency, queue;
+    uint64_t drain_grace_ms;
+    unsigned life_ms;
+    bool may_control;
+};
+
+/* Digest of everything that makes an instance what it is, but the files it read by itself. */
+void factory_identity(const struct instance_spec *s, struct module *m, char out[65]);
+/* Are the files that the instance read (mig.sources/1) still what they were? */
+bool factory_is_fresh(const struct instance *i);
+/* create(), then note its sources; start() comes with factory_start(). Takes the reference on m, also
+ * on failure. NULL: findings say why. */
+struct instance *factory_create(struct core *core, const struct instance_spec *s, struct module *m,
+                                struct diag *d);
+bool factory_start(struct instance *i, unsigned life_ms, struct diag *d);
+struct catalogue *factory_describe(struct instance *i, unsigned life_ms, struct diag *d);
+/* One that never served. */
+void factory_discard(struct instance *i);
+#endif

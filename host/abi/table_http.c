@@ -1,0 +1,77 @@
+/* mig.http/1 */
+#include "abi/pending.h"
+#include "abi/tables.h"
+#include "base/check.h"
+#include "mig/ext/http.h"
+
+#include <stdlib.h>
+
+/* A head on its way from a foreign thread. */
+struct order {
+    struct task task;
+    struct call *call;
+    uint32_t status, count;
+    mig_header headers[];
+};
+
+static void obey(struct task *t)
+{
+    struct order *o = container_of(t, struct order, task);
+
+    o->call->kind->respond(o->call, o->status, o->headers, o->count);
+    call_drop(o->call);
+    free(o);
+}
+
+static struct order *order_new(struct call *c, uint32_t status, const mig_header *h,
+                               uint32_t count)
+{
+    size_t texts = 0;
+    for (uint32_t i = 0; i < count; i++)
+        texts += h[i].name.len + h[i].value.len;
+    struct order *o = malloc(sizeof *o + count * sizeof *h + texts);
+    must(o);
+    *o = (struct order){{.run = obey}, c, status, count};
+    char *to = (char *)(o->headers + count);
+    for (uint32_t i = 0; i < count; i++) {
+        const str from[] = {h[i].name, h[i].value};
+        str *ends[] = {&o->headers[i].name, &o->headers[i].value};
+        for (int n = 0; n < 2; n++) {
+            if (from[n].len)
+                memcpy(to, from[n].ptr, from[n].len);
+            *ends[n] = (str){to, from[n].len};
+            to += from[n].len;
+        }
+    }
+    return o;
+}
+
+static mig_status respond(const mig_host *h, mig_call ex, uint32_t status,
+                          const mig_header *headers, uint32_t header_count)
+{
+    struct instance *i = instance_of(h);
+    struct call *c = call_hold(i->core, i, ex);
+    mig_status answer = MIG_OK;
+
+    if (!c)
+        return MIG_E_GONE;
+    if (!c->kind->respond || header_count > 256) {
+        call_drop_any(c);
+        return MIG_E_ARG;
+    }
+    if (loop_is_current(c->home)) {
+        answer = c->kind->respond(c, status, headers, header_count);
+        call_drop(c);
+    } else {
+        struct order *o = order_new(c, status, headers, header_count);
+        loop_post(c->home, &o->task);
+    }
+    return answer;
+}
+
+const void *table_http(struct instance *i)
+{
+    static const mig_ext_http table = {sizeof table, 0, respond};
+    (void)i;
+    return &table;
+}

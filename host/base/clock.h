@@ -1,0 +1,29 @@
+/* clock.h: monotonic time for deadlines, wall time for records. Any thread. */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+#include <stdint.h>
+#include <time.h>
+
+static inline uint64_t clock_read(clockid_t id)
+{
+    struct timespec t;
+    clock_gettime(id, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static inline uint64_t clock_now_ns(void)
+{
+    return clock_read(CLOCK_MONOTONIC);
+}
+
+static inline uint64_t clock_wall_ms(void)
+{
+    return clock_read(CLOCK_REALTIME) / 1000000u;
+}
+
+enum { CLOCK_RFC3339 = 24, CLOCK_HTTP_DATE = 29 };
+/* "2026-11-21T06:14:03.123Z": 24 bytes, no NUL. */
+void clock_rfc3339(uint64_t wall_ms, char out[CLOCK_RFC3339]);
+/* "Sat, 21 Nov 2026 06:14:03 GMT" (RFC 9110 5.6.7): 29 bytes, no NUL. */
+void clock_http_date(uint64_t wall_ms, char out[CLOCK_HTTP_DATE]);
+#endif

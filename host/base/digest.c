@@ -1,0 +1,40 @@
+#include "base/digest.h"
+#include "base/check.h"
+
+#include <openssl/evp.h>
+
+
+struct digest *digest_new(void)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+    must(ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1);
+    return (struct digest *)(void *)ctx;
+}
+
+void digest_add(struct digest *d, str bytes)
+{
+    must(EVP_DigestUpdate((EVP_MD_CTX *)(void *)d, bytes.ptr, bytes.len) == 1);
+}
+
+void digest_add_part(struct digest *d, str part)
+{
+    uint64_t len = part.len;
+
+    digest_add(d, (str){(const char *)&len, sizeof len});
+    digest_add(d, part);
+}
+
+void digest_take(struct digest *d, char out[DIGEST_HEX + 1])
+{
+    static const char hex[] = "0123456789abcdef";
+    unsigned char md[32];
+
+    must(EVP_DigestFinal_ex((EVP_MD_CTX *)(void *)d, md, NULL) == 1);
+    EVP_MD_CTX_free((EVP_MD_CTX *)(void *)d);
+    for (int i = 0; i < 32; i++) {
+        out[2 * i] = hex[md[i] >> 4];
+        out[2 * i + 1] = hex[md[i] & 15];
+    }
+    out[DIGEST_HEX] = 0;
+}

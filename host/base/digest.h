@@ -1,0 +1,14 @@
+/* digest.h: SHA-256 for identity of files and configurations. The one face of the hash library. */
+#ifndef BASE_DIGEST_H
+#define BASE_DIGEST_H
+#include "base/str.h"
+
+enum { DIGEST_HEX = 64 };
+struct digest;
+struct digest *digest_new(void);
+void digest_add(struct digest *d, str bytes);
+/* Length first, so that neighbouring parts cannot be confused. NULL counts as the empty text. */
+void digest_add_part(struct digest *d, str part);
+/* Ends it: lower-case hex and a NUL. */
+void digest_take(struct digest *d, char out[DIGEST_HEX + 1]);
+#endif

@@ -1,0 +1,211 @@
+#include "base/str.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+static inline char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+bool str_eq_nocase(str a, str b)
+{
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++)
+        if (lower(a.ptr[i]) != lower(b.ptr[i]))
+            return false;
+    return true;
+}
+
+bool str_contains_nocase(str hay, str needle)
+{
+    for (size_t i = 0; i + needle.len <= hay.len; i++)
+        if (str_eq_nocase((str){hay.ptr + i, needle.len}, needle))
+            return true;
+    return false;
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+str str_trim(str s)
+{
+    while (s.len && is_space(s.ptr[0]))
+        s = str_cut(s, 1);
+    while (s.len && is_space(s.ptr[s.len - 1]))
+        s.len--;
+    return s;
+}
+
+int str_cmp(str a, str b)
+{
+    size_t n = a.len < b.len ? a.len : b.len;
+    int c = n ? memcmp(a.ptr, b.ptr, n) : 0;
+
+    return c ? c : (a.len > b.len) - (a.len < b.len);
+}
+
+str str_split(str *rest, char sep)
+{
+    str s = *rest;
+    const char *at = s.len ? memchr(s.ptr, sep, s.len) : NULL;
+
+    if (!at) {
+        *rest = (str){NULL, 0};
+        return s;
+    }
+    size_t n = (size_t)(at - s.ptr);
+    *rest = (str){at + 1, s.len - n - 1};
+    return (str){s.ptr, n};
+}
+
+bool str_to_u64(str s, uint64_t *ret)
+{
+    uint64_t n = 0;
+
+    if (!s.len)
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned d = (unsigned char)s.ptr[i] - '0';
+        if (d > 9 || __builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, d, &n))
+            return false;
+    }
+    *ret = n;
+    return true;
+}
+
+bool str_to_i64(str s, int64_t *ret)
+{
+    bool minus = s.len && s.ptr[0] == '-';
+    uint64_t n;
+
+    if (!str_to_u64(minus ? str_cut(s, 1) : s, &n) || n > (uint64_t)INT64_MAX)
+        return false;
+    *ret = minus ? -(int64_t)n : (int64_t)n;
+    return true;
+}
+
+char *str_dup(str s)
+{
+    char *z = malloc(s.len + 1);
+
+    if (!z)
+        return NULL;
+    if (s.len)
+        memcpy(z, s.ptr, s.len);
+    z[s.len] = 0;
+    return z;
+}
+
+void str_freep(char **z)
+{
+    free(*z);
+}
+
+static uint64_t hash_seed(void)
+{
+    static uint64_t seed;
+    uint64_t s = __atomic_load_n(&seed, __ATOMIC_RELAXED);
+
+    if (__builtin_expect(s != 0, 1))
+        return s;
+    if (getrandom(&s, sizeof s, GRND_NONBLOCK) != sizeof s || s == 0)
+        s = 0x9E3779B97F4A7C15u;
+    uint64_t none = 0;
+    if (!__atomic_compare_exchange_n(&seed, &none, s, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        s = none; /* another thread was first: everybody uses its seed */
+    return s;
+}
+
+/* Folded 64x64 multiply, as wyhash does it: fast on short keys, and the secret seed makes chosen
+ * collisions impractical. */
+static inline uint64_t mix(uint64_t a, uint64_t b)
+{
+    unsigned __int128 p = (unsigned __int128)a * b;
+    return (uint64_t)p ^ (uint64_t)(p >> 64);
+}
+
+uint64_t str_hash(str s)
+{
+    uint64_t h = hash_seed() ^ (s.len * 0xA0761D6478BD642Fu);
+    const char *p = s.ptr;
+    size_t n = s.len;
+    uint64_t a = 0, b = 0;
+
+    for (; n > 16; n -= 16, p += 16) {
+        memcpy(&a, p, 8);
+        memcpy(&b, p + 8, 8);
+        h = mix(a ^ 0xE7037ED1A0B428DBu, b ^ h);
+    }
+    a = b = 0;
+    if (n >= 8) {
+        memcpy(&a, p, 8);
+        memcpy(&b, p + n - 8, 8);
+    } else if (n) {
+        memcpy(&a, p, n);
+    }
+    return mix(h ^ 0x8EBC6AF09C88C6E3u, mix(a ^ 0x589965CC75374CC3u, b ^ h));
+}
+
+bool str_eq_secret(str a, str b)
+{
+    unsigned diff = a.len != b.len;
+
+    for (size_t i = 0; i < a.len && i < b.len; i++)
+        diff |= (unsigned)(a.ptr[i] ^ b.ptr[i]);
+    return diff == 0;
+}
+
+unsigned str_distance(str a, str b, unsigned max)
+{
+    enum { WIDEST = 64 };
+    unsigned row[WIDEST + 1];
+
+    if (a.len > WIDEST || b.len > WIDEST)
+        return max + 1;
+    for (size_t j = 0; j <= b.len; j++)
+        row[j] = (unsigned)j;
+    for (size_t i = 1; i <= a.len; i++) {
+        unsigned diagonal = row[0];
+        row[0] = (unsigned)i;
+        for (size_t j = 1; j <= b.len; j++) {
+            unsigned best = diagonal + (lower(a.ptr[i - 1]) != lower(b.ptr[j - 1]));
+            diagonal = row[j];
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            row[j] = best;
+        }
+    }
+    return row[b.len] > max ? max + 1 : row[b.len];
+}
+
+/* Length of the well-formed sequence at p, 0 when there is none (RFC 3629 section 4). */
+static size_t utf8_sequence(const unsigned char *p, size_t n)
+{
+    if (p[0] < 0x80)
+        return 1;
+    size_t need = p[0] >= 0xC2 && p[0] <= 0xDF ? 2 : (p[0] & 0xF0) == 0xE0 ? 3 : p[0] >= 0xF0 && p[0] <= 0xF4 ? 4 : 0;
+    if (!need || n < need)
+        return 0;
+    for (size_t i = 1; i < need; i++)
+        if ((p[i] & 0xC0) != 0x80)
+            return 0;
+    bool overlong = (p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xF0 && p[1] < 0x90);
+    bool surrogate = p[0] == 0xED && p[1] > 0x9F;
+    bool beyond = p[0] == 0xF4 && p[1] > 0x8F;
+    return overlong || surrogate || beyond ? 0 : need;
+}
+
+bool str_is_utf8(str s)
+{
+    for (size_t i = 0, n; i < s.len; i += n)
+        if (!(n = utf8_sequence((const unsigned char *)s.ptr + i, s.len - i)))
+            return false;
+    return true;
+}

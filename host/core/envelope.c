@@ -1,0 +1,131 @@
+/* Answers as JSON text (MIG v0.1 sections 2 and 10). */
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "core/op.h"
+#include "mig/sdk/status.h"
+
+static void add_member(struct arena_text *t, str name, str value)
+{
+    if (!value.len)
+        return;
+    text_add(t, S(",\""));
+    text_add(t, name);
+    text_add(t, S("\":"));
+    text_add_json(t, value);
+}
+
+static void add_scopes(struct arena_text *t, const struct principal *p)
+{
+    text_add(t, S(",\"idg.principal_scopes\":["));
+    for (size_t i = 0; i < p->scope_count; i++) {
+        text_add(t, i ? S(",") : S(""));
+        text_add_json(t, p->scopes[i]);
+    }
+    text_add(t, S("]"));
+}
+
+/* The client's meta, then what the server knows. */
+static void add_meta(struct arena_text *t, const struct op *op)
+{
+    str own = op->header.meta;
+    bool is_empty = true;
+
+    for (size_t i = 1; i + 1 < own.len; i++)
+        is_empty &= own.ptr[i] == ' ' || own.ptr[i] == '\n' || own.ptr[i] == '\t';
+    text_add(t, S(",\"meta\":{"));
+    if (!is_empty) {
+        text_add(t, (str){own.ptr + 1, own.len - 2});
+        text_add(t, S(","));
+    }
+    text_add(t, S("\"idg.principal_subject\":"));
+    text_add_json(t, op->principal->subject);
+    add_scopes(t, op->principal);
+    text_add(t, S(",\"idg.product_tier\":\"core\",\"idg.meter_key\":"
+                  "\"invocations_capability_tier\",\"mig.binding\":\""));
+    text_add(t, op->in.binding);
+    text_add(t, op->in.operation == MIG_OP_HELLO ? S("\",\"mig.profile\":\"core\"}") : S("\"}"));
+}
+
+void envelope_header(struct op *op, struct arena_text *t)
+{
+    const struct op_header *h = &op->header;
+
+    text_add(t, S("{\"header\":{\"mig_version\":\"0.1\",\"message_id\":"));
+    text_add_json(t, h->message_id);
+    add_member(t, S("timestamp"), h->timestamp);
+    add_member(t, S("tenant_id"), h->tenant_id.len ? h->tenant_id : S("unknown"));
+    add_member(t, S("session_id"), h->session_id);
+    add_member(t, S("traceparent"), h->traceparent);
+    add_member(t, S("idempotency_key"), h->idempotency_key);
+    text_add(t, S(",\"deadline_ms\":"));
+    text_addu(t, h->deadline_ms ? h->deadline_ms : POLICY_DEADLINE_MS);
+    add_meta(t, op);
+    text_add(t, S("}"));
+}
+
+str envelope_invoke(struct op *op, str payload)
+{
+    struct arena_text t;
+
+    text_init(&t, op->arena, 640 + payload.len);
+    envelope_header(op, &t);
+    text_add(&t, S(",\"capability\":"));
+    text_add(&t, op->cap->id_json);
+    text_add(&t, S(",\"payload\":"));
+    text_add(&t, payload);
+    text_add(&t, S(",\"result_schema_uri\":"));
+    text_add_json(&t, op->cap->output_schema_uri);
+    text_add(&t, S("}"));
+    return t.has_failed ? (str){NULL, 0} : text_str(&t);
+}
+
+/* {"code":...,"message":...,"retryable":...,"details":{...}} */
+static void add_error(struct arena_text *t, const struct call_result *r)
+{
+    const mig_status_info *row = mig_status_row(r->status);
+    bool retryable = r->retry ? r->retry == 1 : row->retryable;
+    str details = str_trim(r->details);
+
+    if (!details.len)
+        details = S("{}");
+    text_add(t, S("\"error\":{\"code\":\""));
+    text_add(t, str_of(row->name));
+    text_add(t, S("\",\"message\":"));
+    text_add_json(t, r->message.len ? r->message : str_of(row->name));
+    text_add(t, retryable ? S(",\"retryable\":true,\"details\":") : S(",\"retryable\":false,\"details\":"));
+    text_add(t, (str){details.ptr, details.len - 1});
+    if (r->retry_after_ms) {
+        text_add(t, details.len > 2 ? S(",\"retry_after_ms\":") : S("\"retry_after_ms\":"));
+        text_addu(t, r->retry_after_ms);
+    }
+    text_add(t, S("}}"));
+}
+
+str envelope_error(struct op *op, const struct call_result *r)
+{
+    struct arena_text t;
+
+    text_init(&t, op->arena, 768);
+    envelope_header(op, &t);
+    text_add(&t, S(","));
+    add_error(&t, r);
+    text_add(&t, S("}"));
+    return t.has_failed ? (str){NULL, 0} : text_str(&t);
+}
+
+str envelope_bare(struct arena *a, const struct call_result *r, str message_id)
+{
+    struct arena_text t;
+    char at[CLOCK_RFC3339];
+
+    clock_rfc3339(clock_wall_ms(), at);
+    text_init(&t, a, 512);
+    text_add(&t, S("{\"header\":{\"mig_version\":\"0.1\",\"message_id\":"));
+    text_add_json(&t, message_id);
+    add_member(&t, S("timestamp"), (str){at, sizeof at});
+    text_add(&t, S(",\"tenant_id\":\"unknown\",\"deadline_ms\":30000,\"meta\":{}},"));
+    add_error(&t, r);
+    text_add(&t, S("}"));
+    return t.has_failed ? S("{}") : text_str(&t);
+}

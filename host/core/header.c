@@ -1,0 +1,356 @@
+/* Step 1 of the pipeline: the envelope and its header (MIG v0.1 section 2). */
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "core/op.h"
+
+enum { MESSAGE_ID_MAX = 128, SESSION_MAX = 128, KEY_MAX = 255, META_KEYS = 64, META_BYTES = 16384 };
+
+/* --- the envelope ------------------------------------------------------------------------------- */
+
+struct member {
+    str name;
+    void (*take)(struct op *op, const json_value *v, str raw);
+};
+
+static void take_header(struct op *op, const json_value *v, str raw)
+{
+    op->header_in = v;
+    op->raw_header = raw;
+}
+
+static void take_payload(struct op *op, const json_value *v, str raw)
+{
+    (void)v;
+    op->payload = raw;
+}
+
+static void take_capability(struct op *op, const json_value *v, str raw)
+{
+    (void)raw;
+    op->capability_in = json_string(v);
+}
+
+static void take_preference(struct op *op, const json_value *v, str raw)
+{
+    (void)raw;
+    op->stream_preference = json_string(v);
+}
+
+static void ignore(struct op *op, const json_value *v, str raw)
+{
+    (void)op;
+    (void)v;
+    (void)raw;
+}
+
+/* Members of all operations; what each of them wants is checked by its own stage. */
+static const struct member members[] = {
+    {S("header"), take_header},
+    {S("payload"), take_payload},
+    {S("capability"), take_capability},
+    {S("stream_preference"), take_preference},
+    {S("supported_versions"), ignore},
+    {S("requested_bindings"), ignore},
+    {S("requested_features"), ignore},
+    {S("query"), ignore},
+    {S("include_schema_refs"), ignore},
+    {S("include_qos"), ignore},
+    {S("target_message_id"), ignore},
+    {S("reason"), ignore},
+    {S("interval_ms"), ignore},
+};
+
+static mig_status fail_json(struct op *op, const struct json_fault *f)
+{
+    struct arena_text t;
+
+    text_init(&t, op->arena, 96);
+    text_add(&t, S("{\"reason\":\""));
+    text_add(&t, str_of(json_fault_reason(f->kind)));
+    text_add(&t, S("\",\"offset\":"));
+    text_addu(&t, f->offset);
+    text_add(&t, S("}"));
+    struct arena_text m;
+    text_init(&m, op->arena, 96);
+    text_add(&m, S("the body is not acceptable JSON: "));
+    text_add(&m, str_of(f->text));
+    return op_fail_details(op, MIG_INVALID_REQUEST, text_str(&t), text_str(&m));
+}
+
+mig_status op_fail_member(struct op *op, str member)
+{
+    struct arena_text t, m;
+
+    text_init(&t, op->arena, 96);
+    text_add(&t, S("{\"reason\":\"invalid_member\",\"member\":"));
+    text_add_json(&t, member);
+    text_add(&t, S("}"));
+    text_init(&m, op->arena, 64);
+    text_add(&m, member);
+    text_add(&m, S(" has the wrong type or form"));
+    return op_fail_details(op, MIG_INVALID_REQUEST, text_str(&t), text_str(&m));
+}
+
+static mig_status take_members(struct op *op)
+{
+    for (struct json_iter i = json_iter(op->doc.root); json_next(&i);) {
+        const struct member *m = members, *end = members + countof(members);
+        while (m < end && !str_eq(m->name, i.key))
+            m++;
+        if (m == end && op->gen->policy.is_strict_json)
+            return op_fail_member(op, i.key);
+        if (m < end && m->take != ignore && !json_is_null(i.value))
+            m->take(op, i.value, json_raw(&op->doc, op->doc.text, &i));
+    }
+    return MIG_OK;
+}
+
+static mig_status parse_envelope(struct op *op)
+{
+    str text = str_trim(op->in.envelope);
+    struct json_fault fault;
+
+    if (!text.len)
+        return MIG_OK;
+    if (!json_parse(&op->doc, op->arena, text, &fault))
+        return fail_json(op, &fault);
+    if (!json_is_object(op->doc.root))
+        return op_fail(op, MIG_INVALID_REQUEST, "invalid_envelope",
+                       "the body must be a JSON object");
+    return take_members(op);
+}
+
+/* --- the header --------------------------------------------------------------------------------- */
+
+static bool is_visible_ascii(str s, size_t max)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if ((unsigned char)s.ptr[i] < 0x21 || (unsigned char)s.ptr[i] > 0x7E)
+            return false;
+    return s.len <= max;
+}
+
+/* A string member of the header, else what the transport said. false: wrong type. */
+bool op_header_text(struct op *op, str name, str mirror, str *ret)
+{
+    const json_value *v = json_have(op->header_in, name);
+
+    *ret = mirror;
+    if (!v)
+        return true;
+    if (!json_is_string(v))
+        return false;
+    if (json_string(v).len)
+        *ret = json_string(v);
+    return true;
+}
+
+static mig_status take_version(struct op *op)
+{
+    str version;
+
+    if (!op_header_text(op, S("mig_version"), op->in.mig_version, &version))
+        return op_fail_member(op, S("header.mig_version"));
+    if (version.len && !str_eq(version, S("0.1")))
+        return op_fail(op, MIG_VERSION_MISMATCH, "mig_version", "only MIG version 0.1 is served");
+    return MIG_OK;
+}
+
+static mig_status take_message_id(struct op *op)
+{
+    str *id = &op->header.message_id;
+
+    if (!op_header_text(op, S("message_id"), op->in.message_id, id) ||
+        !is_visible_ascii(*id, MESSAGE_ID_MAX)) {
+        *id = (str){NULL, 0};
+        return op_fail_member(op, S("header.message_id"));
+    }
+    return MIG_OK;
+}
+
+static bool digits(const char *p, int from, int n)
+{
+    for (int i = from; i < from + n; i++)
+        if (p[i] < '0' || p[i] > '9')
+            return false;
+    return true;
+}
+
+/* RFC 3339 section 5.6, date-time: shape and ranges. */
+static bool is_rfc3339(str s)
+{
+    const char *p = s.ptr;
+
+    if (s.len < 20 || s.len > 40 || !digits(p, 0, 4) || p[4] != '-' || !digits(p, 5, 2) ||
+        p[7] != '-' || !digits(p, 8, 2) || (p[10] | 0x20) != 't' || !digits(p, 11, 2) ||
+        p[13] != ':' || !digits(p, 14, 2) || p[16] != ':' || !digits(p, 17, 2))
+        return false;
+    int month = (p[5] - '0') * 10 + p[6] - '0', day = (p[8] - '0') * 10 + p[9] - '0';
+    int hour = (p[11] - '0') * 10 + p[12] - '0', minute = (p[14] - '0') * 10 + p[15] - '0';
+    int second = (p[17] - '0') * 10 + p[18] - '0';
+    if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60)
+        return false;
+    size_t at = 19;
+    if (p[at] == '.') {
+        for (at++; at < s.len && p[at] >= '0' && p[at] <= '9'; at++)
+            ;
+        if (at == 20)
+            return false;
+    }
+    if (at + 1 == s.len)
+        return (p[at] | 0x20) == 'z';
+    return at + 6 == s.len && (p[at] == '+' || p[at] == '-') && digits(p, (int)at + 1, 2) &&
+           p[at + 3] == ':' && digits(p, (int)at + 4, 2);
+}
+
+static mig_status take_timestamp(struct op *op)
+{
+    str *t = &op->header.timestamp;
+
+    if (!op_header_text(op, S("timestamp"), (str){NULL, 0}, t) || (t->len && !is_rfc3339(*t))) {
+        *t = (str){NULL, 0};
+        return op_fail_member(op, S("header.timestamp"));
+    }
+    return MIG_OK;
+}
+
+static bool is_hex(str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (!((s.ptr[i] >= '0' && s.ptr[i] <= '9') || (s.ptr[i] >= 'a' && s.ptr[i] <= 'f')))
+            return false;
+    return true;
+}
+
+static bool is_zero(str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.ptr[i] != '0')
+            return false;
+    return true;
+}
+
+/* W3C Trace Context 3.2: version-traceid-parentid-flags. */
+static bool is_traceparent(str s)
+{
+    str rest = s;
+    str version = str_split(&rest, '-'), trace = str_split(&rest, '-');
+    str parent = str_split(&rest, '-'), flags = rest.ptr ? str_split(&rest, '-') : (str){NULL, 0};
+    bool has_more = rest.ptr != NULL;
+
+    return version.len == 2 && trace.len == 32 && parent.len == 16 && flags.len == 2 &&
+           is_hex(version) && is_hex(trace) && is_hex(parent) && is_hex(flags) &&
+           !str_eq(version, S("ff")) && !(has_more && str_eq(version, S("00"))) &&
+           !is_zero(trace) && !is_zero(parent);
+}
+
+static mig_status take_texts(struct op *op)
+{
+    struct op_header *h = &op->header;
+
+    if (!op_header_text(op, S("session_id"), op->in.session_id, &h->session_id) ||
+        h->session_id.len > SESSION_MAX)
+        return op_fail_member(op, S("header.session_id"));
+    if (!op_header_text(op, S("idempotency_key"), op->in.idempotency_key, &h->idempotency_key) ||
+        h->idempotency_key.len > KEY_MAX)
+        return op_fail_member(op, S("header.idempotency_key"));
+    if (!op_header_text(op, S("traceparent"), op->in.traceparent, &h->traceparent) ||
+        !is_traceparent(h->traceparent))
+        h->traceparent = (str){NULL, 0}; /* dropped, never an error */
+    return MIG_OK;
+}
+
+static mig_status take_deadline(struct op *op)
+{
+    const json_value *v = json_have(op->header_in, S("deadline_ms"));
+    int64_t ms = 0;
+
+    if (v ? !json_is_integer(v, &ms)
+          : op->in.deadline_ms.len && !str_to_i64(op->in.deadline_ms, &ms))
+        return op_fail_member(op, S("header.deadline_ms"));
+    uint64_t max = op->gen->policy.max_deadline_ms;
+    op->header.deadline_ms = ms <= 0 ? 0 : (uint64_t)ms > max ? max : (uint64_t)ms;
+    return MIG_OK;
+}
+
+/* idg.* belongs to the product: what clients send there is discarded. */
+static str meta_without_idg(struct op *op, const json_value *meta)
+{
+    struct arena_text t;
+    bool first = true;
+
+    text_init(&t, op->arena, 256);
+    text_add(&t, S("{"));
+    for (struct json_iter i = json_iter(meta); json_next(&i);) {
+        if (str_starts(i.key, S("idg.")))
+            continue;
+        text_add(&t, first ? S("") : S(","));
+        text_add_json(&t, i.key);
+        text_add(&t, S(":"));
+        json_write(i.value, &t);
+        first = false;
+    }
+    text_add(&t, S("}"));
+    return text_str(&t);
+}
+
+static mig_status take_meta(struct op *op)
+{
+    const json_value *v = json_have(op->header_in, S("meta"));
+    str raw = {NULL, 0};
+    bool has_idg = false;
+
+    op->header.meta = S("{}");
+    if (!v)
+        return MIG_OK;
+    for (struct json_iter i = json_iter(op->header_in); json_next(&i);)
+        if (str_eq(i.key, S("meta")))
+            raw = json_raw(&op->doc, op->raw_header, &i);
+    if (!json_is_object(v) || json_size(v) > META_KEYS || raw.len > META_BYTES)
+        return op_fail_member(op, S("header.meta"));
+    for (struct json_iter i = json_iter(v); json_next(&i);)
+        has_idg |= str_starts(i.key, S("idg."));
+    op->header.meta = has_idg ? meta_without_idg(op, v) : raw;
+    op->header.version_pin = json_string(json_have(v, S("mig.capability_version")));
+    return MIG_OK;
+}
+
+/* What the answer must show even when the request is refused half-way. */
+static void complete_header(struct op *op)
+{
+    struct op_header *h = &op->header;
+
+    if (!h->message_id.len) {
+        char *id = arena_alloc(op->arena, ID_UUID);
+        if (id)
+            id_uuid7(id);
+        h->message_id = (str){id, id ? ID_UUID : 0};
+    }
+    if (!h->timestamp.len) {
+        char *at = arena_alloc(op->arena, CLOCK_RFC3339);
+        if (at)
+            clock_rfc3339(clock_wall_ms(), at);
+        h->timestamp = (str){at, at ? CLOCK_RFC3339 : 0};
+    }
+    if (!h->meta.ptr)
+        h->meta = S("{}");
+}
+
+mig_status stage_envelope(struct op *op)
+{
+    static mig_status (*const parts[])(struct op *) = {take_message_id, take_timestamp,
+                                                       take_version,    take_texts,
+                                                       take_deadline,   take_meta};
+    mig_status status = parse_envelope(op);
+
+    if (status == MIG_OK && op->header_in && !json_is_object(op->header_in))
+        status = op_fail_member(op, S("header"));
+    for (size_t i = 0; i < countof(parts) && status == MIG_OK; i++)
+        status = parts[i](op);
+    if (status != MIG_OK && !op->header.message_id.len && op->in.message_id.len &&
+        is_visible_ascii(op->in.message_id, MESSAGE_ID_MAX))
+        op->header.message_id = op->in.message_id;
+    complete_header(op);
+    return status;
+}

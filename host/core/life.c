@@ -1,0 +1,168 @@
+#include "core/life.h"
+#include "base/check.h"
+#include "base/clock.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+/* One thread that runs jobs. When a job overstays, the caller marks the thread as lost: it frees
+ * itself if the job ever returns. */
+struct worker {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    void (*fn)(void *arg);
+    void *arg;
+    bool has_job, is_done, is_lost, is_stopping;
+    pthread_t thread;
+};
+
+struct life {
+    struct worker *worker; /* job thread */
+    pthread_t jobs;
+    pthread_mutex_t lock;
+    pthread_cond_t has_job;
+    struct task_queue queue;
+    bool is_stopping;
+};
+
+static void worker_free(struct worker *w)
+{
+    pthread_cond_destroy(&w->changed);
+    pthread_mutex_destroy(&w->lock);
+    free(w);
+}
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+
+    pthread_mutex_lock(&w->lock);
+    while (!w->is_stopping) {
+        if (!w->has_job || w->is_done) {
+            pthread_cond_wait(&w->changed, &w->lock);
+            continue;
+        }
+        pthread_mutex_unlock(&w->lock);
+        w->fn(w->arg);
+        pthread_mutex_lock(&w->lock);
+        w->is_done = true;
+        if (w->is_lost)
+            break;
+        pthread_cond_broadcast(&w->changed);
+    }
+    bool is_mine = w->is_lost;
+    pthread_mutex_unlock(&w->lock);
+    if (is_mine)
+        worker_free(w);
+    return NULL;
+}
+
+static struct worker *worker_new(void)
+{
+    struct worker *w = calloc(1, sizeof *w);
+    pthread_condattr_t monotonic;
+
+    must(w);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    must(pthread_mutex_init(&w->lock, NULL) == 0 &&
+         pthread_cond_init(&w->changed, &monotonic) == 0);
+    pthread_condattr_destroy(&monotonic);
+    must(pthread_create(&w->thread, NULL, work, w) == 0);
+    return w;
+}
+
+static void *run_jobs(void *arg)
+{
+    struct life *l = arg;
+
+    pthread_mutex_lock(&l->lock);
+    for (;;) {
+        struct task *t = task_pop(&l->queue);
+        if (!t && l->is_stopping)
+            break;
+        if (!t) {
+            pthread_cond_wait(&l->has_job, &l->lock);
+            continue;
+        }
+        pthread_mutex_unlock(&l->lock);
+        t->run(t);
+        pthread_mutex_lock(&l->lock);
+    }
+    pthread_mutex_unlock(&l->lock);
+    return NULL;
+}
+
+struct life *life_new(void)
+{
+    struct life *l = calloc(1, sizeof *l);
+
+    must(l && pthread_mutex_init(&l->lock, NULL) == 0 &&
+         pthread_cond_init(&l->has_job, NULL) == 0 &&
+         pthread_create(&l->jobs, NULL, run_jobs, l) == 0);
+    return l;
+}
+
+void life_post(struct life *l, struct task *t)
+{
+    pthread_mutex_lock(&l->lock);
+    task_push(&l->queue, t);
+    pthread_cond_signal(&l->has_job);
+    pthread_mutex_unlock(&l->lock);
+}
+
+static bool wait_done(struct worker *w, unsigned limit_ms)
+{
+    uint64_t at = clock_now_ns() + (uint64_t)limit_ms * 1000000u;
+    struct timespec until = {(time_t)(at / 1000000000u), (long)(at % 1000000000u)};
+
+    while (!w->is_done)
+        if (pthread_cond_timedwait(&w->changed, &w->lock, &until) != 0)
+            break;
+    return w->is_done;
+}
+
+bool life_call(struct life *l, unsigned limit_ms, void (*fn)(void *arg), void *arg)
+{
+    if (!l->worker)
+        l->worker = worker_new();
+    struct worker *w = l->worker;
+    pthread_mutex_lock(&w->lock);
+    w->fn = fn;
+    w->arg = arg;
+    w->has_job = true;
+    w->is_done = false;
+    pthread_cond_broadcast(&w->changed);
+    bool is_done = wait_done(w, limit_ms);
+    w->has_job = false;
+    if (!is_done) {
+        w->is_lost = true;
+        pthread_detach(w->thread);
+        l->worker = NULL;
+    }
+    pthread_mutex_unlock(&w->lock);
+    return is_done;
+}
+
+void life_free(struct life *l)
+{
+    if (!l)
+        return;
+    pthread_mutex_lock(&l->lock);
+    l->is_stopping = true;
+    pthread_cond_signal(&l->has_job);
+    pthread_mutex_unlock(&l->lock);
+    pthread_join(l->jobs, NULL);
+    struct worker *w = l->worker;
+    if (w) {
+        pthread_mutex_lock(&w->lock);
+        w->is_stopping = true;
+        pthread_cond_broadcast(&w->changed);
+        pthread_mutex_unlock(&w->lock);
+        pthread_join(w->thread, NULL);
+        worker_free(w);
+    }
+    pthread_cond_destroy(&l->has_job);
+    pthread_mutex_destroy(&l->lock);
+    free(l);
+}

@@ -1,0 +1,140 @@
+/* op.h: one MIG operation on its way through the pipeline, whatever binding brought it. Lives in an
+ * arena. Owner: its loop.
+ *
+ *   submit -> stages of the operation, in order (pipeline.c) -> answer
+ *   each stage says MIG_OK (go on), an error (op_fail() has written why), or OP_WAITS (the stage has
+ *   taken over and will call op_answer() or op_fail_now()). */
+#ifndef CORE_OP_H
+#define CORE_OP_H
+#include "base/json.h"
+#include "core/call.h"
+#include "core/catalogue.h"
+#include "core/core.h"
+#include "core/inflight.h"
+#include "core/principal.h"
+#include "mig/ext/binding.h"
+
+#define OP_WAITS ((mig_status)1000)
+
+/* MIG v0.1 section 2, after normalization. */
+struct op_header {
+    str message_id, timestamp, tenant_id, session_id, traceparent, idempotency_key;
+    str meta;           /* JSON object text without idg.* members */
+    str version_pin;    /* meta["mig.capability_version"]         */
+    uint64_t deadline_ms;
+};
+
+enum frame_state { FRAME_NONE, FRAME_OFFERED, FRAME_BLOCKED, FRAME_TAKEN };
+
+struct op {
+    struct task task;
+    struct core *core;
+    struct loop *home;
+    struct gen *gen;
+    struct arena *arena;
+    const struct principal *principal;
+    struct call *parent;         /* exchange, or the call in whose name this is invoked; held */
+    mig_submit in;               /* texts live as long as the parent's arena */
+    struct json doc;             /* the envelope */
+    const json_value *header_in;
+    str raw_header;
+    struct op_header header;
+    str payload;                 /* JSON text */
+    str capability_in;           /* of the envelope */
+    str stream_preference;
+    uint32_t mode;
+    uint32_t hops;
+
+    struct capability *cap;
+    struct instance *instance;   /* who gets on_done */
+    struct call *call;           /* the provider's; NULL before dispatch and after its end */
+    mig_call handle;             /* of call */
+    struct call_child child;     /* in the parent's list, while call is set */
+    struct inflight_item inflight;
+    struct task gate_task;
+    bool waits_at_gate;
+    bool end_unseen;              /* answered while it waited: gate_task ends the call */
+    bool has_gate;                /* has_gate: counted as running by the capability's gate */
+    bool is_counted;              /* counted as in flight by quota.c */
+    uint64_t started_ns;
+    struct tenant_load *load;
+    str frame;                   /* malloc'ed: the one frame on its way to the binding */
+    enum frame_state frame_state;
+    mig_status frame_status;     /* strand -> home loop */
+    struct task frame_task;
+
+    struct call_result error;    /* what op_fail() wrote */
+    mig_outcome out;
+    struct strand_event ev_open, ev_frame, ev_done;
+    mig_done done;               /* mig.invoke/1 instead of the binding's on_done */
+    void (*answered_here)(struct op *op); /* home loop, instead of both: invoke_wait() */
+    void *done_tag;
+    mig_request request;
+    bool is_answered;
+    bool owns_arena;             /* nested: an arena of its own */
+};
+
+/* Write the error and return its status, so that a stage can say: return op_fail(...). reason and
+ * message: static or arena texts; reason NULL: none. */
+mig_status op_fail(struct op *op, mig_status status, const char *reason, const char *message);
+/* details: JSON object text. */
+mig_status op_fail_details(struct op *op, mig_status status, str details, str message);
+
+/* MIG_INVALID_REQUEST, reason invalid_member. */
+mig_status op_fail_member(struct op *op, str member);
+/* header.c: a string member of the header, else what the transport said. false: wrong type. */
+bool op_header_text(struct op *op, str name, str mirror, str *ret);
+
+/* Home loop, once: the outcome goes to whoever submitted. json: arena text; envelope: the whole
+ * answer (only for bindings). */
+void op_answer(struct op *op, const struct call_result *r, str envelope);
+void op_answer_error(struct op *op, const struct call_result *r);
+/* The copy of a frame that was not taken. */
+void op_frame_drop(struct op *op);
+
+/* The stages. Each in the file of its concern. */
+mig_status stage_envelope(struct op *op);   /* header.c: JSON, header normalization      */
+mig_status stage_tenant(struct op *op);     /* tenant.c: tenant resolution               */
+mig_status stage_resolve(struct op *op);    /* registry.c: capability and version        */
+mig_status stage_scope(struct op *op);      /* authz.c                                   */
+mig_status stage_mode(struct op *op);       /* pipeline.c                                */
+mig_status stage_cancelled(struct op *op);  /* pipeline.c: cancel in advance             */
+mig_status stage_payload(struct op *op);    /* schema.c: size                            */
+mig_status stage_concurrency(struct op *op);/* quota.c                                   */
+mig_status stage_register(struct op *op);   /* pipeline.c: in flight                     */
+mig_status stage_dispatch(struct op *op);   /* dispatch.c                                */
+mig_status stage_hello(struct op *op);      /* discovery.c                               */
+mig_status stage_discover(struct op *op);   /* discovery.c                               */
+mig_status stage_cancel(struct op *op);     /* control_ops.c                             */
+mig_status stage_heartbeat(struct op *op);  /* control_ops.c                             */
+
+/* quota.c: what stage_concurrency() took is given back. */
+void concurrency_leave(struct op *op);
+/* authz.c: may the principal invoke it? */
+bool authz_may_invoke(const struct principal *p, const struct capability *c);
+/* dispatch.c. Home loop: the binding takes frames again. */
+void op_resume(struct op *op);
+
+/* envelope.c: answers as JSON text in the op's arena; NULL ptr when memory is out. */
+void envelope_header(struct op *op, struct arena_text *t); /* {"header":{...} without the brace that ends it all */
+str envelope_invoke(struct op *op, str payload);
+str envelope_error(struct op *op, const struct call_result *r);
+/* For errors outside of any operation (no route, malformed HTTP). */
+str envelope_bare(struct arena *a, const struct call_result *r, str message_id);
+
+/* pipeline.c. Home loop of ex: start a submission of a binding. The texts of s live in ex's arena. ex
+ * is held by the caller, the op takes the hold over. */
+void pipeline_submit(struct call *ex, struct instance *binding, const mig_submit *s);
+struct nested_spec {
+    str capability, payload; /* copied */
+    mig_done done;           /* on the parent's strand */
+    void *tag;
+    void (*answered_here)(struct op *op);
+};
+/* Home loop. Invoke in the name of a call (mig.invoke/1). The op takes the hold over. */
+void pipeline_invoke(struct call *parent, const struct nested_spec *spec);
+/* The op whose provider call this is; NULL: another kind of call. */
+struct op *op_of_call(struct call *c);
+/* For health/live checks and HEARTBEAT: 0..1, the fullest of the queues. */
+double core_load_factor(struct core *core, const struct gen *g);
+#endif

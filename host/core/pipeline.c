@@ -1,0 +1,290 @@
+/* The row of stages of each operation, and its start and end. */
+#include "core/op.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/log.h"
+
+typedef mig_status (*stage_fn)(struct op *op);
+
+enum { STAGES_MAX = 12, ARENA_LIMIT = 64 << 20 };
+
+/* Numbers: the processing order of MIG v0.1 5.3. */
+static const stage_fn rows[][STAGES_MAX] = {
+    [MIG_OP_INVOKE] =
+        {
+            stage_envelope,    /* 1      */
+            stage_tenant,      /* 1      */
+            stage_resolve,     /* 2 to 4 */
+            stage_scope,       /* 5      */
+            stage_mode,        /* 6      */
+            stage_cancelled,   /* 7      */
+            stage_payload,     /* 10     */
+            stage_concurrency, /* 13     */
+            stage_register,    /* 14     */
+            stage_dispatch,    /* 15; 16 and 17 follow its answer */
+        },
+    [MIG_OP_HELLO] = {stage_envelope, stage_tenant, stage_hello},
+    [MIG_OP_DISCOVER] = {stage_envelope, stage_tenant, stage_discover},
+    [MIG_OP_CANCEL] = {stage_envelope, stage_tenant, stage_cancel},
+    [MIG_OP_HEARTBEAT] = {stage_envelope, stage_tenant, stage_heartbeat},
+};
+
+/* Invoked by a call: header and tenant are the caller's. */
+static const stage_fn nested_row[STAGES_MAX] = {stage_resolve, stage_scope,       stage_mode,
+                                                stage_payload, stage_concurrency, stage_dispatch};
+
+/* --- errors ------------------------------------------------------------------------------------- */
+
+mig_status op_fail_details(struct op *op, mig_status status, str details, str message)
+{
+    op->error = (struct call_result){.status = status, .message = message, .details = details};
+    return status;
+}
+
+mig_status op_fail(struct op *op, mig_status status, const char *reason, const char *message)
+{
+    struct arena_text t;
+
+    if (!reason)
+        return op_fail_details(op, status, S("{}"), str_of(message));
+    text_init(&t, op->arena, 64);
+    text_add(&t, S("{\"reason\":"));
+    text_add_json(&t, str_of(reason));
+    text_add(&t, S("}"));
+    return op_fail_details(op, status, text_str(&t), str_of(message));
+}
+
+/* --- small stages ------------------------------------------------------------------------------- */
+
+static uint32_t mode_named(str name)
+{
+    static const struct {
+        str name;
+        uint32_t mode;
+    } modes[] = {{S(""), MIG_MODE_UNARY},
+                 {S("unary"), MIG_MODE_UNARY},
+                 {S("server_stream"), MIG_MODE_SERVER_STREAM},
+                 {S("client_stream"), MIG_MODE_CLIENT_STREAM},
+                 {S("bidi_stream"), MIG_MODE_BIDI}};
+
+    for (size_t i = 0; i < countof(modes); i++)
+        if (str_eq(modes[i].name, name))
+            return modes[i].mode;
+    return 0;
+}
+
+mig_status stage_mode(struct op *op)
+{
+    op->mode = mode_named(op->stream_preference);
+    if (!op->mode)
+        return op_fail_member(op, S("stream_preference"));
+    if (!(op->cap->modes & op->mode))
+        return op_fail(op, MIG_INVALID_REQUEST, "mode_not_supported",
+                       "the capability does not offer the requested mode");
+    if (op->mode != MIG_MODE_UNARY && !op->in.on_frame)
+        return op_fail(op, MIG_INVALID_REQUEST, "mode_not_supported",
+                       "this binding carries unary calls only");
+    return MIG_OK;
+}
+
+static mig_status fail_cancelled(struct op *op)
+{
+    mig_status status =
+        op_fail(op, MIG_TIMEOUT, "cancelled", "invocation cancelled: before it began");
+
+    op->error.retry = 2;
+    return status;
+}
+
+mig_status stage_cancelled(struct op *op)
+{
+    if (inflight_is_cancelled(op->core->inflight, op->header.tenant_id, op->header.message_id,
+                              loop_now_ms(op->home)))
+        return fail_cancelled(op);
+    return MIG_OK;
+}
+
+mig_status stage_register(struct op *op)
+{
+    op->inflight.tenant = op->header.tenant_id;
+    op->inflight.id = op->header.message_id;
+    op->inflight.subject = op->principal->subject;
+    switch (inflight_add(op->core->inflight, &op->inflight, loop_now_ms(op->home))) {
+    case MIG_OK: return MIG_OK;
+    case MIG_TIMEOUT: return fail_cancelled(op);
+    case MIG_INVALID_REQUEST:
+        return op_fail(op, MIG_INVALID_REQUEST, "duplicate_message_id",
+                       "an invocation with this message_id is in flight");
+    default:
+        return op_fail(op, MIG_BACKPRESSURE, "memory", "the table of invocations is full");
+    }
+}
+
+/* --- start -------------------------------------------------------------------------------------- */
+
+static void run(struct op *op, const stage_fn *row)
+{
+    mig_status status = MIG_OK;
+
+    for (size_t i = 0; i < STAGES_MAX && row[i] && status == MIG_OK; i++)
+        status = row[i](op);
+    if (status == OP_WAITS || status == MIG_OK)
+        return;
+    op_answer_error(op, &op->error);
+}
+
+static void run_submitted(struct task *t)
+{
+    struct op *op = container_of(t, struct op, task);
+    run(op, rows[op->in.operation]);
+}
+
+static void run_nested(struct task *t)
+{
+    run(container_of(t, struct op, task), nested_row);
+}
+
+static struct op *op_new(struct call *parent, struct arena *a, struct instance *instance)
+{
+    struct op *op = arena_zero(a, sizeof *op);
+
+    if (!op)
+        return NULL;
+    op->core = parent->core;
+    op->home = parent->home;
+    op->gen = parent->gen;
+    op->arena = a;
+    op->principal = parent->principal;
+    op->parent = parent;
+    op->instance = instance;
+    op->hops = parent->hops;
+    op->started_ns = clock_now_ns();
+    list_init(&op->child.link);
+    return op;
+}
+
+void pipeline_submit(struct call *ex, struct instance *binding, const mig_submit *s)
+{
+    struct op *op = op_new(ex, ex->arena, binding);
+
+    if (!op) { /* the exchange has used up its memory: end it, the hold with it */
+        call_abort(ex, CALL_STOP,
+                   &(struct call_result){.status = MIG_BACKPRESSURE,
+                                         .message = S("the request needs too much memory")});
+        call_drop(ex);
+        return;
+    }
+    op->in = *s;
+    op->task.run = run_submitted;
+    loop_defer(ex->home, &op->task);
+}
+
+static const struct principal *system_principal(void)
+{
+    static const struct principal p = {
+        .subject = S("system"), .tenant = S("system"), .actor = S("system")};
+    return &p;
+}
+
+static void inherit_header(struct op *op, const struct op *from)
+{
+    char *id = arena_alloc(op->arena, ID_UUID);
+
+    if (id)
+        id_uuid7(id);
+    if (from) {
+        op->header = from->header;
+        op->header.idempotency_key = (str){NULL, 0};
+    } else {
+        op->header.tenant_id = op->principal->tenant.len ? op->principal->tenant : S("system");
+        op->header.meta = S("{}");
+    }
+    op->header.message_id = (str){id, id ? ID_UUID : 0};
+    op->header.version_pin = (str){NULL, 0};
+    op->header.deadline_ms = 0;
+}
+
+void pipeline_invoke(struct call *parent, const struct nested_spec *spec)
+{
+    struct arena *a = arena_new(&parent->home->chunks, ARENA_LIMIT);
+    struct op *op = a ? op_new(parent, a, atomic_load(&parent->instance)) : NULL;
+
+    must(op); /* a fresh chunk holds it */
+    op->owns_arena = true;
+    if (!op->principal)
+        op->principal = system_principal();
+    op->done = spec->done;
+    op->done_tag = spec->tag;
+    op->answered_here = spec->answered_here;
+    op->hops = parent->hops + 1;
+    op->capability_in = arena_copy(a, spec->capability);
+    op->payload = arena_copy(a, spec->payload);
+    inherit_header(op, op_of_call(parent));
+    op->task.run = run_nested;
+    loop_defer(parent->home, &op->task);
+}
+
+/* --- the answer --------------------------------------------------------------------------------- */
+
+/* Home loop: nothing of the op is used after this but what its provider's call still holds. */
+static void leave(struct task *t)
+{
+    struct op *op = container_of(t, struct op, task);
+    struct call *parent = op->parent;
+
+    op_frame_drop(op);
+    if (op->owns_arena)
+        arena_unref(op->arena);
+    call_drop(parent);
+}
+
+/* On the parent's strand. */
+static void run_done(struct call *parent, struct strand_event *e)
+{
+    struct op *op = container_of(e, struct op, ev_done);
+    void *self = op->instance->self;
+
+    if (op->done)
+        op->done(self, op->done_tag, &op->out);
+    else
+        op->in.on_done(self, op->in.tag, call_handle(parent), &op->out);
+    op->task.run = leave;
+    if (loop_is_current(op->home))
+        loop_defer(op->home, &op->task);
+    else
+        loop_post(op->home, &op->task);
+}
+
+void op_answer(struct op *op, const struct call_result *r, str envelope)
+{
+    if (broken(op->is_answered))
+        return;
+    op->is_answered = true;
+    inflight_remove(op->core->inflight, &op->inflight, loop_now_ms(op->home));
+    concurrency_leave(op);
+    list_remove(&op->child.link);
+    op->out = (mig_outcome){
+        .struct_size = sizeof op->out,
+        .status = r->status,
+        .json = r->json,
+        .message = r->message,
+        .details = r->details,
+        .retry_after_ms = r->retry_after_ms,
+        .retry = r->retry,
+        .envelope = envelope,
+        .message_id = op->header.message_id,
+    };
+    if (op->answered_here) {
+        op->answered_here(op);
+        leave(&op->task);
+        return;
+    }
+    op->ev_done.run = run_done;
+    call_strand_push(op->parent, &op->ev_done);
+}
+
+void op_answer_error(struct op *op, const struct call_result *r)
+{
+    op_answer(op, r, op->done ? (str){NULL, 0} : envelope_error(op, r));
+}

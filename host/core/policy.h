@@ -1,0 +1,21 @@
+/* policy.h: what the core has to know of the settings. Filled by config/, immutable, part of a
+ * generation. Texts belong to the generation. */
+#ifndef CORE_POLICY_H
+#define CORE_POLICY_H
+#include "base/str.h"
+
+struct policy {
+    str server_id;
+    const str *placeholder_tenants;
+    size_t placeholder_count;
+    bool require_tenant_header;
+    bool is_strict_json;
+    uint64_t max_deadline_ms;
+    uint64_t max_inflight, max_inflight_tenant;
+    uint64_t stream_credit_bytes, stream_credit_frames;
+    uint64_t instance_concurrency, instance_queue;
+    uint64_t drain_streams_ms, drain_grace_ms;
+};
+
+enum { POLICY_DEADLINE_MS = 30000, POLICY_HOPS_MAX = 8 };
+#endif

@@ -1,0 +1,17 @@
+/* principal.h: on whose behalf something happens. Minted by edge/ from credentials; bindings cannot
+ * make one. Immutable, lives as long as the request. */
+#ifndef CORE_PRINCIPAL_H
+#define CORE_PRINCIPAL_H
+#include "base/str.h"
+
+struct principal {
+    str subject; /* "anonymous" when nobody is authenticated                     */
+    str tenant;  /* what the transport says; may be empty in mode none           */
+    str actor;   /* for records: the subject, or X-Actor in mode none            */
+    const str *scopes; /* sorted */
+    size_t scope_count;
+    bool is_authenticated;
+    bool has_tenant_header;
+    str remote; /* peer address, for records */
+};
+#endif

@@ -1,0 +1,46 @@
+/* Step 1, second half: whose request it is (MIG v0.1 section 3). */
+#include "core/op.h"
+
+/* [A-Za-z0-9_][A-Za-z0-9_-]{0,63}; "unknown" stands for none. */
+static bool is_tenant(str t)
+{
+    if (!t.len || t.len > 64 || t.ptr[0] == '-' || str_eq(t, S("unknown")))
+        return false;
+    for (size_t i = 0; i < t.len; i++) {
+        char c = t.ptr[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '_' || c == '-'))
+            return false;
+    }
+    return true;
+}
+
+static bool is_placeholder(const struct policy *p, str tenant)
+{
+    for (size_t i = 0; i < p->placeholder_count; i++)
+        if (str_eq(p->placeholder_tenants[i], tenant))
+            return true;
+    return false;
+}
+
+mig_status stage_tenant(struct op *op)
+{
+    const struct principal *who = op->principal;
+    str body;
+
+    if (op->gen->policy.require_tenant_header && !who->has_tenant_header)
+        return op_fail(op, MIG_FORBIDDEN, "tenant_header_required", "tenant header is required");
+    if (!op_header_text(op, S("tenant_id"), (str){NULL, 0}, &body))
+        return op_fail_member(op, S("header.tenant_id"));
+    if (who->tenant.len && is_placeholder(&op->gen->policy, body))
+        body = (str){NULL, 0};
+    if (!body.len)
+        body = who->tenant;
+    if (who->tenant.len && !str_eq(body, who->tenant))
+        return op_fail(op, MIG_FORBIDDEN, "tenant_mismatch",
+                       "tenant_id does not match authenticated principal");
+    if (!is_tenant(body))
+        return op_fail(op, MIG_INVALID_REQUEST, "tenant_required", "tenant_id is required");
+    op->header.tenant_id = body;
+    return MIG_OK;
+}

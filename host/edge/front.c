@@ -1,0 +1,322 @@
+#include "edge/front.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "core/op.h"
+#include "edge/route.h"
+#include "mig/sdk/status.h"
+
+enum { DEADLINE_SLACK_MS = 10000 };
+
+/* One request on its way: made when the head is there, used when the body is. */
+struct visit {
+    struct exchange *x;
+    struct gen *gen;     /* pinned by the call; before that only good within one turn */
+    uint64_t gen_number;
+    const struct route *route;
+    struct principal *principal;
+    struct call *call;
+    mig_http_request request;
+    str params[ROUTE_PARAMS_MAX];
+    bool is_refused;
+    mig_status refusal;
+    unsigned refusal_http;
+    const char *refusal_reason, *refusal_message;
+    str allow;
+};
+
+static const struct front_config *config_of(const struct gen *g)
+{
+    return g->edge;
+}
+
+static struct core *core_of(struct loop *l)
+{
+    return l->local[LOOP_CORE];
+}
+
+void front_init(struct core *core)
+{
+    for (size_t i = 0; i < core->loop_count; i++)
+        core->loops[i]->local[LOOP_CORE] = core;
+}
+
+const struct http_limits *front_limits(struct loop *l)
+{
+    return &config_of(gen_current(core_of(l), l))->http;
+}
+
+/* --- answers of our own ------------------------------------------------------------------------- */
+
+static str new_id(struct arena *a)
+{
+    char *id = arena_alloc(a, ID_UUID);
+
+    if (id)
+        id_uuid7(id);
+    return (str){id, id ? ID_UUID : 0};
+}
+
+static str reason_details(struct arena *a, str reason)
+{
+    struct arena_text t;
+
+    text_init(&t, a, 64);
+    text_add(&t, S("{\"reason\":"));
+    text_add_json(&t, reason);
+    text_add(&t, S("}"));
+    return text_str(&t);
+}
+
+/* An error envelope on a connection that goes on. The exchange is over. */
+static void answer_error(struct exchange *x, mig_status status, unsigned http, const char *reason,
+                         const char *message, str allow)
+{
+    struct arena *a = x->arena;
+    str id = new_id(a);
+    str body = envelope_bare(a, &(struct call_result){.status = status,
+                                                      .message = str_of(message),
+                                                      .details = reason_details(a, str_of(reason))},
+                             id);
+    mig_header h[4] = {{S("Content-Type"), S("application/json")}, {S("MIG-Message-ID"), id}};
+    uint32_t n = 2;
+
+    if (allow.len)
+        h[n++] = (mig_header){S("Allow"), allow};
+    if (http == 401)
+        h[n++] = (mig_header){S("WWW-Authenticate"), S("Bearer")};
+    if (http == 503)
+        h[n++] = (mig_header){S("Retry-After"), S("1")};
+    exchange_head(x, http, h, n);
+    exchange_end(x, body);
+}
+
+static str error_body(struct arena *a, unsigned status, str reason, str *ret_message_id)
+{
+    mig_status code = status == 408 ? MIG_TIMEOUT : status >= 500 ? MIG_UNAVAILABLE : MIG_INVALID_REQUEST;
+
+    *ret_message_id = new_id(a);
+    return envelope_bare(a, &(struct call_result){.status = code,
+                                                  .message = S("the request is not acceptable HTTP"),
+                                                  .details = reason_details(a, reason)},
+                         *ret_message_id);
+}
+
+/* --- an exchange as a call ---------------------------------------------------------------------- */
+
+static void start(struct call *c)
+{
+    struct visit *v = c->owner;
+
+    v->route->def->on_request(v->route->instance->self, v->route->def->data, call_handle(c),
+                              &v->request);
+}
+
+static mig_status frame(struct call *c, str bytes)
+{
+    struct visit *v = c->owner;
+    return exchange_write(v->x, bytes);
+}
+
+static mig_status respond(struct call *c, uint32_t status, const void *headers, uint32_t count)
+{
+    struct visit *v = c->owner;
+    return exchange_head(v->x, status, headers, count);
+}
+
+/* What callers may see of an error that no binding has put into words. */
+static struct call_result shown(const struct call_result *r)
+{
+    if (r->status != MIG_OK && r->status != MIG_INTERNAL)
+        return *r;
+    return (struct call_result){.status = MIG_INTERNAL, .message = S("the provider failed")};
+}
+
+static void answer_with_envelope(struct exchange *x, const struct call_result *r)
+{
+    const struct call_result s = shown(r);
+    str id = new_id(x->arena), body = envelope_bare(x->arena, &s, id);
+    const mig_header h[] = {{S("Content-Type"), S("application/json")}, {S("MIG-Message-ID"), id}};
+
+    exchange_forget_head(x);
+    exchange_head(x, mig_status_row(s.status)->http, h, 2);
+    exchange_end(x, body);
+}
+
+static void answer(struct call *c, const struct call_result *r)
+{
+    struct visit *v = c->owner;
+    struct exchange *x = v->x;
+
+    if (!x->conn)
+        return;
+    if (r->status == MIG_OK && (x->has_answer || !r->json.len))
+        exchange_end(x, r->json);
+    else if (x->is_head_sent)
+        exchange_break(x); /* too late for an error: the client must see that it is cut */
+    else
+        answer_with_envelope(x, r);
+}
+
+static const struct call_kind kind = {
+    .name = "http", .start = start, .answer = answer, .frame = frame, .respond = respond};
+
+static void gone(struct exchange *x)
+{
+    struct visit *v = x->owner;
+
+    if (v->call)
+        call_abort(v->call, CALL_DISCONNECT, &(struct call_result){.status = MIG_TIMEOUT});
+}
+
+static void writable(struct exchange *x)
+{
+    struct visit *v = x->owner;
+
+    if (v->call)
+        call_flow_resume(v->call);
+}
+
+/* --- head and request --------------------------------------------------------------------------- */
+
+static void refuse(struct visit *v, mig_status status, unsigned http, const char *reason,
+                   const char *message)
+{
+    v->is_refused = true;
+    v->refusal = status;
+    v->refusal_http = http;
+    v->refusal_reason = reason;
+    v->refusal_message = message;
+}
+
+static void check_route(struct visit *v)
+{
+    struct exchange *x = v->x;
+    struct route_match m;
+
+    route_find(v->gen, x->method, x->path, x->arena, &m);
+    v->route = m.route;
+    v->allow = m.allow;
+    for (size_t i = 0; i < m.param_count; i++)
+        v->params[i] = m.params[i];
+    if (!m.route && m.allow.len)
+        refuse(v, MIG_INVALID_REQUEST, 405, "method_not_allowed", "the path has other methods");
+    else if (!m.route)
+        refuse(v, MIG_NOT_FOUND, 404, "no_route", "no such path");
+}
+
+static void check_access(struct visit *v)
+{
+    const char *reason = NULL;
+
+    if (v->is_refused || !(v->route->def->flags & MIG_ROUTE_ADMIN) ||
+        v->route->def->flags & MIG_ROUTE_PUBLIC)
+        return;
+    mig_status status = authn_admin(&config_of(v->gen)->policy, v->x, &reason);
+    if (status != MIG_OK)
+        refuse(v, status, mig_status_row(status)->http, reason,
+               status == MIG_FORBIDDEN ? "operators' routes are for this machine unless an admin "
+                                         "key is configured"
+                                       : "the admin key is missing or wrong");
+}
+
+static bool head(struct exchange *x)
+{
+    struct visit *v = arena_zero(x->arena, sizeof *v);
+    struct core *core = core_of(x->loop);
+
+    if (!v) {
+        exchange_refuse(x, 503, "memory");
+        return false;
+    }
+    x->owner = v;
+    v->x = x;
+    v->gen = gen_current(core, x->loop);
+    v->gen_number = v->gen->number;
+    if (atomic_load_explicit(&core->is_stopping, memory_order_relaxed))
+        refuse(v, MIG_UNAVAILABLE, 503, "stopping", "the gateway is stopping");
+    check_route(v);
+    check_access(v);
+    if (v->route && v->route->def->max_body && v->route->def->max_body < x->max_body)
+        x->max_body = v->route->def->max_body;
+    return true;
+}
+
+static void fill(struct visit *v)
+{
+    struct exchange *x = v->x;
+
+    v->request = (mig_http_request){
+        .struct_size = sizeof v->request,
+        .header_count = x->header_count,
+        .headers = x->headers,
+        .method = x->method,
+        .path = x->path,
+        .query = x->query,
+        .authority = x->authority,
+        .subject = v->principal->subject,
+        .tenant_id = v->principal->tenant,
+        .params = v->params,
+        .body = x->body,
+        .remote = exchange_remote(x),
+    };
+}
+
+/* Behind every deadline that an operation in it can have. */
+static uint64_t deadline_of(const struct visit *v)
+{
+    return clock_now_ns() + (v->gen->policy.max_deadline_ms + DEADLINE_SLACK_MS) * 1000000u;
+}
+
+/* The generation may have changed while the body came: then the route is looked up again. */
+static void refresh(struct visit *v)
+{
+    struct gen *now = gen_current(core_of(v->x->loop), v->x->loop);
+
+    if (now->number == v->gen_number)
+        return;
+    v->gen = now;
+    v->gen_number = now->number;
+    v->is_refused = false;
+    check_route(v);
+    check_access(v);
+}
+
+static void request(struct exchange *x)
+{
+    struct visit *v = x->owner;
+    struct core *core = core_of(x->loop);
+    struct arena *a = x->arena;
+
+    refresh(v);
+    if (!v->is_refused && !(v->principal = authn_principal(x)))
+        refuse(v, MIG_BACKPRESSURE, 429, "memory", "the request needs too much memory");
+    if (!v->is_refused) {
+        fill(v);
+        v->call = call_open(core_loop_of(core, x->loop)->calls,
+                            &(struct call_spec){
+                                .kind = &kind,
+                                .instance = v->route->instance,
+                                .gen = v->gen,
+                                .arena = a,
+                                .principal = v->principal,
+                                .handler = &v->route->handler,
+                                .owner = v,
+                                .deadline_ns = deadline_of(v),
+                            });
+        if (!v->call || !call_start(v->call)) {
+            v->call = NULL;
+            refuse(v, MIG_BACKPRESSURE, 429, "instance_queue", "too many requests are waiting");
+        }
+    }
+    if (v->is_refused)
+        answer_error(x, v->refusal, v->refusal_http, v->refusal_reason, v->refusal_message,
+                     v->allow);
+    arena_unref(a); /* the call's from here on */
+}
+
+const struct exchange_ops *front_ops(void)
+{
+    static const struct exchange_ops ops = {head, request, writable, gone, error_body};
+    return &ops;
+}

@@ -1,0 +1,21 @@
+/* watchdog.h: a thread that looks at the loops. It names the instance that holds one up, and gives
+ * plugins a guard for slices of work (mig.loop/1). */
+#ifndef LOOP_WATCHDOG_H
+#define LOOP_WATCHDOG_H
+#include "loop/loop.h"
+
+struct watchdog;
+
+/* loops must outlive it. stall_ms: how long a turn may last before it is reported. */
+struct watchdog *watchdog_new(struct loop **loops, size_t count, unsigned stall_ms);
+void watchdog_free(struct watchdog *w);
+/* [any] From the next look on. */
+void watchdog_set_stall_ms(struct watchdog *w, unsigned stall_ms);
+
+/* Own loop: call fire(arg) on the watchdog's thread when slice_end() has not come after limit_us.
+ * Granularity about 1 ms. At most one slice per loop at a time. */
+void watchdog_slice_begin(struct watchdog *w, struct loop *l, uint32_t limit_us,
+                          void (*fire)(void *arg), void *arg);
+/* Own loop: returns after a fire() in progress has returned. */
+void watchdog_slice_end(struct watchdog *w, struct loop *l);
+#endif

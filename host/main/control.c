@@ -1,0 +1,383 @@
+/* The verbs of mig.control/1 (docs/reference/control.md). Control thread. Each gathers what it tells
+ * there; what lives on loops is collected by a message to each. */
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "core/inflight.h"
+#include "core/life.h"
+#include "core/metrics.h"
+#include "core/op.h"
+#include "main/control_lists.h"
+#include "main/logwriter.h"
+#include "main/node.h"
+
+#include <stdlib.h>
+
+typedef void (*verb_done)(void *arg, mig_status status, str json, str message, str details);
+
+struct verb_call {
+    struct node *node;
+    const json_value *args;
+    verb_done done;
+    void *arg;
+};
+
+static void say(const struct verb_call *v, struct buf *json)
+{
+    if (json->has_failed)
+        v->done(v->arg, MIG_INTERNAL, S(""), S("out of memory"), S(""));
+    else
+        v->done(v->arg, MIG_OK, buf_str(json), S(""), S(""));
+    buf_deinit(json);
+}
+
+static void refuse(const struct verb_call *v, mig_status status, const char *reason,
+                   const char *message)
+{
+    struct buf details;
+
+    buf_init(&details, 1024);
+    buf_addz(&details, "{\"reason\":");
+    buf_add_json(&details, str_of(reason));
+    buf_addc(&details, '}');
+    v->done(v->arg, status, S(""), str_of(message), buf_str(&details));
+    buf_deinit(&details);
+}
+
+static bool arg_bool(const struct verb_call *v, str name)
+{
+    bool is = false;
+    return json_is_bool(json_get(v->args, name), &is) && is;
+}
+
+static str arg_text(const struct verb_call *v, str name)
+{
+    return json_string(json_get(v->args, name));
+}
+
+/* --- reload ------------------------------------------------------------------------------------- */
+
+struct reload_wait {
+    verb_done done;
+    void *arg;
+};
+
+static void reloaded(void *arg, bool is_ok, str json, const struct diag *d)
+{
+    struct reload_wait *w = arg;
+    struct buf details;
+
+    buf_init(&details, BUF_MAX);
+    if (is_ok) {
+        w->done(w->arg, MIG_OK, json, S(""), S(""));
+    } else {
+        buf_addz(&details, "{\"reason\":\"invalid_configuration\",\"findings\":");
+        diag_json(d, &details);
+        buf_addc(&details, '}');
+        w->done(w->arg, MIG_INVALID_REQUEST, S(""),
+                S("the configuration was refused; the generation in force serves on"),
+                buf_str(&details));
+    }
+    buf_deinit(&details);
+    free(w);
+}
+
+static void start_reload(const struct verb_call *v, const struct reload_ask *ask)
+{
+    struct reload_wait *w = malloc(sizeof *w);
+
+    must(w);
+    *w = (struct reload_wait){v->done, v->arg};
+    reload_ask(v->node->reloader, ask, reloaded, w);
+}
+
+static void verb_reload(const struct verb_call *v)
+{
+    start_reload(v, &(struct reload_ask){.is_dry_run = arg_bool(v, S("dry_run"))});
+}
+
+static void verb_manifest(const struct verb_call *v)
+{
+    CLEANUP(str_freep) char *text = str_dup(arg_text(v, S("text")));
+
+    start_reload(v, &(struct reload_ask){.is_dry_run = arg_bool(v, S("dry_run")), .manifest = text});
+}
+
+static struct instance *serving(struct node *n, str name)
+{
+    struct gen *g = n->core->current;
+
+    for (size_t i = 0; g && i < g->catalogue_count; i++)
+        if (str_eq(str_of(g->catalogues[i]->instance->name), name))
+            return g->catalogues[i]->instance;
+    return NULL;
+}
+
+static void verb_plugin_reload(const struct verb_call *v)
+{
+    struct instance *i = serving(v->node, arg_text(v, S("name")));
+
+    if (i)
+        start_reload(v, &(struct reload_ask){.fresh = i->name});
+    else
+        refuse(v, MIG_NOT_FOUND, "plugin_not_found", "no such plugin");
+}
+
+/* --- capabilities ------------------------------------------------------------------------------- */
+
+/* The upserts in force as a parsed array, without the one of this id and version. */
+static void others(struct buf *out, const struct json *have, str id, str version)
+{
+    bool first = true;
+
+    buf_addc(out, '[');
+    for (struct json_iter i = json_iter(have->root); json_next(&i);) {
+        const json_value *d = json_get(i.value, S("descriptor"));
+        bool is_same = str_eq(json_string(json_get(d, S("id"))), id) &&
+                       (!version.ptr || str_eq(json_string(json_get(d, S("version"))), version));
+        if (is_same)
+            continue;
+        struct arena_pool pool = {0};
+        struct arena *a = arena_new(&pool, 64 << 20);
+        struct arena_text t;
+        must(a);
+        text_init(&t, a, 1024);
+        json_write(i.value, &t);
+        buf_addz(out, first ? "" : ",");
+        buf_add(out, text_str(&t));
+        arena_unref(a);
+        arena_pool_deinit(&pool);
+        first = false;
+    }
+}
+
+static void replace_capability(const struct verb_call *v, struct arena *a, str id, str version,
+                               str entry)
+{
+    struct json have;
+    struct buf next;
+
+    must(json_parse(&have, a, str_of(reload_capabilities(v->node->reloader)), NULL));
+    buf_init(&next, BUF_MAX);
+    others(&next, &have, id, version);
+    if (entry.len) {
+        buf_addz(&next, next.len > 1 ? "," : "");
+        buf_add(&next, entry);
+    }
+    buf_addc(&next, ']');
+    CLEANUP(str_freep) char *text = buf_take_z(&next);
+    must(text);
+    start_reload(v, &(struct reload_ask){.capabilities = text});
+}
+
+static const char *upsert_fault(const json_value *body)
+{
+    const json_value *d = json_have(body, S("descriptor"));
+    str type = json_string(json_have(json_have(body, S("provider")), S("type")));
+
+    if (!json_string(json_have(d, S("id"))).len || !json_string(json_have(d, S("version"))).len)
+        return "descriptor.id and descriptor.version are required";
+    if (!json_string(json_have(d, S("input_schema_uri"))).len ||
+        !json_string(json_have(d, S("output_schema_uri"))).len)
+        return "schema URIs are required";
+    if (type.len && !str_eq(type, S("echo")))
+        return "provider.type: this version serves echo only; modules and scripts come by manifest";
+    if (json_have(body, S("policy")))
+        return "policy: this version has no capability policies";
+    return NULL;
+}
+
+static void verb_capability_put(const struct verb_call *v)
+{
+    const json_value *body = json_have(v->args, S("body"));
+    const json_value *d = json_have(body, S("descriptor"));
+    const char *fault = upsert_fault(body);
+    struct arena_pool pool = {0};
+    struct arena *a = arena_new(&pool, 64 << 20);
+    struct arena_text t;
+
+    must(a);
+    if (fault) {
+        refuse(v, MIG_INVALID_REQUEST, "invalid_capability", fault);
+    } else {
+        text_init(&t, a, 1024);
+        json_write(body, &t);
+        replace_capability(v, a, json_string(json_get(d, S("id"))),
+                           json_string(json_get(d, S("version"))), text_str(&t));
+    }
+    arena_unref(a);
+    arena_pool_deinit(&pool);
+}
+
+static void verb_capability_delete(const struct verb_call *v)
+{
+    str id = arg_text(v, S("id"));
+    struct arena_pool pool = {0};
+    struct arena *a = arena_new(&pool, 64 << 20);
+    struct json have;
+    bool is_there = false;
+
+    must(a && json_parse(&have, a, str_of(reload_capabilities(v->node->reloader)), NULL));
+    for (struct json_iter i = json_iter(have.root); json_next(&i);)
+        is_there |= str_eq(json_string(json_get(json_get(i.value, S("descriptor")), S("id"))), id);
+    if (is_there)
+        replace_capability(v, a, id, (str){NULL, 0}, S(""));
+    else if (map_get(&v->node->core->current->families, id))
+        refuse(v, MIG_FORBIDDEN, "not_an_upsert",
+               "the capability comes from a provider; remove that from the manifest or the folder");
+    else
+        refuse(v, MIG_NOT_FOUND, "capability_not_found", "capability not found");
+    arena_unref(a);
+    arena_pool_deinit(&pool);
+}
+
+/* --- lists -------------------------------------------------------------------------------------- */
+
+static void tell(const struct verb_call *v, void (*list)(struct node *n, struct buf *out))
+{
+    struct buf out;
+
+    buf_init(&out, BUF_MAX);
+    list(v->node, &out);
+    say(v, &out);
+}
+
+static void verb_generations(const struct verb_call *v)
+{
+    tell(v, list_generations);
+}
+
+static void verb_plugins(const struct verb_call *v)
+{
+    tell(v, list_plugins);
+}
+
+static void verb_instances(const struct verb_call *v)
+{
+    tell(v, list_instances);
+}
+
+static void verb_capabilities(const struct verb_call *v)
+{
+    tell(v, list_capabilities);
+}
+
+static void verb_loops(const struct verb_call *v)
+{
+    tell(v, list_loops);
+}
+
+static void verb_metrics(const struct verb_call *v)
+{
+    struct buf text, out;
+
+    buf_init(&text, BUF_MAX);
+    buf_init(&out, BUF_MAX);
+    list_metrics(v->node, &text);
+    buf_addz(&out, "{\"text\":");
+    buf_add_json(&out, buf_str(&text));
+    buf_addc(&out, '}');
+    buf_deinit(&text);
+    say(v, &out);
+}
+
+static void verb_config(const struct verb_call *v)
+{
+    struct buf out;
+
+    buf_init(&out, BUF_MAX);
+    settings_json(reload_settings(v->node->reloader), &out);
+    say(v, &out);
+}
+
+static void verb_health(const struct verb_call *v)
+{
+    struct buf out;
+
+    buf_init(&out, BUF_MAX);
+    list_health(v->node, arg_bool(v, S("detailed")), &out);
+    say(v, &out);
+}
+
+static void verb_plugin(const struct verb_call *v)
+{
+    struct instance *i = serving(v->node, arg_text(v, S("name")));
+    struct buf out;
+
+    if (!i) {
+        refuse(v, MIG_NOT_FOUND, "plugin_not_found", "no such plugin");
+        return;
+    }
+    buf_init(&out, BUF_MAX);
+    list_plugin(v->node, i, &out);
+    say(v, &out);
+}
+
+static void verb_capability(const struct verb_call *v)
+{
+    struct capability_family *f =
+        map_get(&v->node->core->current->families, arg_text(v, S("id")));
+    struct buf out;
+
+    if (!f) {
+        refuse(v, MIG_NOT_FOUND, "capability_not_found", "capability not found");
+        return;
+    }
+    buf_init(&out, BUF_MAX);
+    buf_add(&out, f->versions[0]->descriptor);
+    say(v, &out);
+}
+
+static void verb_connections(const struct verb_call *v)
+{
+    tell(v, list_connections);
+}
+
+static const struct {
+    const char *name;
+    void (*run)(const struct verb_call *v);
+} verbs[] = {
+    {"reload", verb_reload},
+    {"manifest", verb_manifest},
+    {"generations", verb_generations},
+    {"plugins", verb_plugins},
+    {"plugin", verb_plugin},
+    {"plugin.reload", verb_plugin_reload},
+    {"instances", verb_instances},
+    {"capabilities", verb_capabilities},
+    {"capability", verb_capability},
+    {"capability.put", verb_capability_put},
+    {"capability.delete", verb_capability_delete},
+    {"connections", verb_connections},
+    {"loops", verb_loops},
+    {"health", verb_health},
+    {"metrics", verb_metrics},
+    {"config", verb_config},
+};
+
+void control_verb(struct core *core, str verb, str args,
+                  void (*done)(void *arg, mig_status status, str json, str message, str details),
+                  void *arg)
+{
+    struct arena_pool pool = {0};
+    struct arena *a = arena_new(&pool, 64 << 20);
+    struct verb_call v = {.node = node_of(core), .done = done, .arg = arg};
+    struct json doc = {0};
+    size_t i = 0;
+
+    must(a);
+    while (i < countof(verbs) && !str_eq(verb, str_of(verbs[i].name)))
+        i++;
+    if (i == countof(verbs)) {
+        refuse(&v, MIG_NOT_FOUND, "unknown_verb", "no such control verb");
+    } else if (!json_parse(&doc, a, args, NULL) || !json_is_object(doc.root)) {
+        refuse(&v, MIG_INVALID_REQUEST, "invalid_arguments", "the arguments are no JSON object");
+    } else if (!core->current) {
+        refuse(&v, MIG_UNAVAILABLE, "stopping", "the gateway is starting or stopping");
+    } else {
+        v.args = doc.root;
+        verbs[i].run(&v);
+    }
+    arena_unref(a);
+    arena_pool_deinit(&pool);
+}

@@ -1,0 +1,436 @@
+#include "main/control_lists.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "core/inflight.h"
+#include "core/metrics.h"
+#include "core/op.h"
+#include "main/logwriter.h"
+#include "store/kv.h"
+
+#include <stdlib.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* --- small parts -------------------------------------------------------------------------------- */
+
+static void add_time(struct buf *b, const char *name, uint64_t wall_ms)
+{
+    char text[CLOCK_RFC3339];
+
+    clock_rfc3339(wall_ms, text);
+    buf_addf(b, ",\"%s\":\"%.*s\"", name, CLOCK_RFC3339, text);
+}
+
+static void add_text(struct buf *b, const char *name, const char *value)
+{
+    buf_addf(b, ",\"%s\":", name);
+    buf_add_json(b, str_of(value));
+}
+
+static unsigned long long u(uint64_t n)
+{
+    return (unsigned long long)n;
+}
+
+static const struct catalogue *catalogue_in(const struct gen *g, const struct instance *i)
+{
+    for (size_t n = 0; g && n < g->catalogue_count; n++)
+        if (g->catalogues[n]->instance == i)
+            return g->catalogues[n];
+    return NULL;
+}
+
+/* --- collecting from loops ---------------------------------------------------------------------- */
+
+/* The oldest open call of an instance, as its loop saw it. */
+struct oldest {
+    uint64_t age_ms;
+    char capability[201], message_id[129];
+};
+
+struct gather {
+    struct node *node;
+    struct instance *instance;
+    struct oldest *best;
+    pthread_mutex_t lock;
+    uv_sem_t done;
+};
+
+static void look_at_calls(struct loop *l, uint64_t v)
+{
+    struct gather *g = (struct gather *)(uintptr_t)v;
+    struct list *open = call_table_open(g->node->core->per_loop[l->index].calls);
+
+    for (struct list *at = open->next; at != open; at = at->next) {
+        struct call *c = container_of(at, struct call, in_table);
+        struct op *op = op_of_call(c);
+        if (atomic_load(&c->instance) != g->instance)
+            continue;
+        uint64_t age = loop_now_ms(l) - c->opened_ms;
+        pthread_mutex_lock(&g->lock);
+        if (age >= g->best->age_ms) {
+            g->best->age_ms = age;
+            const char *what = op ? op->cap->id : c->kind->name;
+            str id = op ? op->header.message_id : S("");
+            memcpy(g->best->capability, what, strlen(what) + 1);
+            memcpy(g->best->message_id, id.ptr, id.len);
+            g->best->message_id[id.len] = 0;
+        }
+        pthread_mutex_unlock(&g->lock);
+        break; /* the table is oldest first */
+    }
+    uv_sem_post(&g->done);
+}
+
+/* Waits for the loops: control may, briefly; loops never wait for control. */
+static void gather_oldest(struct node *n, struct instance *i, struct oldest *best)
+{
+    struct gather g = {.node = n, .instance = i, .best = best};
+
+    must(pthread_mutex_init(&g.lock, NULL) == 0 && uv_sem_init(&g.done, 0) == 0);
+    for (size_t l = 0; l < n->loop_count; l++)
+        loop_post_fn(n->loops[l], look_at_calls, (uintptr_t)&g);
+    for (size_t l = 0; l < n->loop_count; l++)
+        uv_sem_wait(&g.done);
+    uv_sem_destroy(&g.done);
+    pthread_mutex_destroy(&g.lock);
+}
+
+struct pins {
+    struct node *node;
+    uint64_t *counts; /* generation x loop */
+    const struct gen **gens;
+    size_t gen_count;
+    uv_sem_t done;
+};
+
+static void look_at_pins(struct loop *l, uint64_t v)
+{
+    struct pins *p = (struct pins *)(uintptr_t)v;
+
+    for (size_t g = 0; g < p->gen_count; g++)
+        p->counts[g * p->node->loop_count + l->index] = p->gens[g]->pins[l->index].pins;
+    uv_sem_post(&p->done);
+}
+
+/* --- lists -------------------------------------------------------------------------------------- */
+
+/* Generations are only freed on this thread, so they stay while the loops look at them. */
+void list_generations(struct node *n, struct buf *out)
+{
+    struct pins p = {.node = n};
+
+    for (struct list *l = n->core->gens.next; l != &n->core->gens; l = l->next)
+        p.gen_count++;
+    p.gens = calloc(p.gen_count + 1, sizeof *p.gens);
+    p.counts = calloc(p.gen_count * n->loop_count + 1, sizeof *p.counts);
+    must(p.gens && p.counts && uv_sem_init(&p.done, 0) == 0);
+    size_t at = 0;
+    for (struct list *l = n->core->gens.next; l != &n->core->gens; l = l->next)
+        p.gens[at++] = container_of(l, struct gen, in_core);
+    for (size_t l = 0; l < n->loop_count; l++)
+        loop_post_fn(n->loops[l], look_at_pins, (uintptr_t)&p);
+    for (size_t l = 0; l < n->loop_count; l++)
+        uv_sem_wait(&p.done);
+    buf_addf(out, "{\"current\":%llu,\"generations\":[", u(n->core->current->number));
+    for (size_t g = 0; g < p.gen_count; g++) {
+        const struct gen *gen = p.gens[g];
+        buf_addf(out, "%s{\"generation\":%llu", g ? "," : "", u(gen->number));
+        buf_addf(out, ",\"state\":\"%s\"", gen == n->core->current ? "current" : "draining");
+        add_time(out, "created_at", gen->created_ms);
+        buf_addf(out, ",\"capabilities\":%zu,\"instances\":%zu,\"pins\":[", gen->capability_count,
+                 gen->catalogue_count);
+        for (size_t l = 0; l < n->loop_count; l++)
+            buf_addf(out, "%s%llu", l ? "," : "", u(p.counts[g * n->loop_count + l]));
+        buf_addz(out, "]}");
+    }
+    buf_addz(out, "]}");
+    uv_sem_destroy(&p.done);
+    free(p.gens);
+    free(p.counts);
+}
+
+static void add_plugin(struct node *n, struct instance *i, struct buf *out)
+{
+    const struct catalogue *c = catalogue_in(n->core->current, i);
+
+    buf_addz(out, "{\"name\":");
+    buf_add_json(out, str_of(i->name));
+    add_text(out, "id", i->plugin.id);
+    add_text(out, "version", i->plugin.version);
+    add_text(out, "description", i->plugin.summary ? i->plugin.summary : "");
+    add_text(out, "source", i->source);
+    add_text(out, "status", instance_state_name(atomic_load(&i->state)));
+    buf_addf(out, ",\"enabled\":true,\"capabilities\":{\"tools_count\":%zu,\"resources_count\":0,"
+                  "\"prompts_count\":0},\"routes_count\":%zu,\"timers_count\":%zu",
+             c ? c->capability_count : 0, c ? c->route_count : 0, c ? c->timer_count : 0);
+}
+
+void list_plugins(struct node *n, struct buf *out)
+{
+    const struct gen *g = n->core->current;
+
+    buf_addf(out, "{\"total_plugins\":%zu,\"plugins\":{", g->catalogue_count);
+    for (size_t i = 0; i < g->catalogue_count; i++) {
+        struct instance *inst = g->catalogues[i]->instance;
+        buf_addz(out, i ? "," : "");
+        buf_add_json(out, str_of(inst->name));
+        buf_addc(out, ':');
+        add_plugin(n, inst, out);
+        buf_addc(out, '}');
+    }
+    buf_addz(out, "}}");
+}
+
+void list_plugin(struct node *n, struct instance *i, struct buf *out)
+{
+    const struct catalogue *c = catalogue_in(n->core->current, i);
+
+    add_plugin(n, i, out);
+    buf_addz(out, ",\"tools\":[");
+    for (size_t t = 0; c && t < c->capability_count; t++) {
+        const struct capability *cap = &c->capabilities[t];
+        buf_addf(out, "%s{\"name\":%.*s", t ? "," : "", STR_ARG(cap->id_json));
+        add_text(out, "version", cap->version);
+        add_text(out, "description", cap->summary);
+        buf_addf(out, ",\"descriptor\":%.*s}", STR_ARG(cap->descriptor));
+    }
+    buf_addz(out, "],\"resources\":[],\"prompts\":[],\"routes\":[");
+    for (size_t r = 0; c && r < c->route_count; r++) {
+        buf_addf(out, "%s{\"method\":\"%s\"", r ? "," : "", c->routes[r].method);
+        add_text(out, "pattern", c->routes[r].pattern);
+        buf_addc(out, '}');
+    }
+    buf_addz(out, "]}");
+}
+
+static void add_instance(struct node *n, struct instance *i, struct buf *out)
+{
+    int64_t debt = instance_debt(i);
+    int health = atomic_load(&i->health);
+    struct oldest oldest = {0};
+
+    buf_addz(out, "{\"name\":");
+    buf_add_json(out, str_of(i->name));
+    add_text(out, "plugin", i->plugin.id);
+    add_text(out, "version", i->plugin.version);
+    add_text(out, "source", i->source);
+    add_text(out, "state", instance_state_name(atomic_load(&i->state)));
+    buf_addf(out, ",\"generations\":%u,\"debt\":%lld,\"calls\":%llu,\"errors\":%llu", i->refs,
+             (long long)debt, u(atomic_load(&i->calls)), u(atomic_load(&i->errors)));
+    add_text(out, "health", health < 0 ? "unknown" : health ? "healthy" : "unhealthy");
+    add_time(out, "since", i->since_ms);
+    if (debt > 0) {
+        gather_oldest(n, i, &oldest);
+        buf_addf(out, ",\"oldest_call\":{\"age_ms\":%llu", u(oldest.age_ms));
+        add_text(out, "capability", oldest.capability);
+        add_text(out, "message_id", oldest.message_id);
+        buf_addc(out, '}');
+    }
+    buf_addc(out, '}');
+}
+
+void list_instances(struct node *n, struct buf *out)
+{
+    bool first = true;
+
+    buf_addf(out, "{\"abandoned\":%llu,\"destroyed\":%llu,\"retired_modules\":%zu,\"instances\":[",
+             u(n->core->abandoned), u(n->core->destroyed), module_retired(n->modules));
+    for (struct list *l = n->core->instances.next; l != &n->core->instances; l = l->next) {
+        buf_addz(out, first ? "" : ",");
+        add_instance(n, container_of(l, struct instance, in_core), out);
+        first = false;
+    }
+    buf_addz(out, "]}");
+}
+
+void list_capabilities(struct node *n, struct buf *out)
+{
+    const struct gen *g = n->core->current;
+
+    buf_addz(out, "{\"capabilities\":[");
+    for (size_t i = 0; i < g->capability_count; i++) {
+        const struct capability *c = g->capabilities[i];
+        buf_addz(out, i ? "," : "");
+        buf_add(out, (str){c->descriptor.ptr, c->descriptor.len - 1});
+        buf_addz(out, ",\"provider\":{\"type\":\"plugin\",\"plugin\":");
+        buf_add_json(out, c->provider);
+        buf_addz(out, "}}");
+    }
+    buf_addz(out, "]}");
+}
+
+/* Only long-lived connections appear (mig-core.md 14.1), and no binding has any yet. */
+void list_connections(struct node *n, struct buf *out)
+{
+    char now[CLOCK_RFC3339];
+
+    clock_rfc3339(clock_wall_ms(), now);
+    buf_addf(out, "{\"generated_at\":\"%.*s\",\"summary\":{\"total\":0,\"by_protocol\":{},"
+                  "\"by_kind\":{},\"by_tenant\":{},\"nats_binding_active\":false},"
+                  "\"connections\":[],\"http\":{\"open\":[",
+             CLOCK_RFC3339, now);
+    for (size_t i = 0; i < n->loop_count; i++)
+        buf_addf(out, "%s%zu", i ? "," : "", net_connections(n->nets[i]));
+    buf_addz(out, "]}}");
+}
+
+void list_loops(struct node *n, struct buf *out)
+{
+    buf_addz(out, "{\"loops\":[");
+    for (size_t i = 0; i < n->loop_count; i++) {
+        struct loop *l = n->loops[i];
+        uint64_t requests, accepted, errors;
+        uint64_t since = atomic_load(&l->busy_since_ns);
+        const char *who = atomic_load(&l->running);
+        net_counters(n->nets[i], &requests, &accepted, &errors);
+        buf_addf(out, "%s{\"loop\":%zu,\"connections\":%zu,\"requests\":%llu,\"accepted\":%llu,"
+                      "\"protocol_errors\":%llu,\"inbox\":%zu,\"stalls\":%llu,\"longest_ms\":%.3f,"
+                      "\"busy_ms\":%.3f",
+                 i ? "," : "", i, net_connections(n->nets[i]), u(requests), u(accepted), u(errors),
+                 atomic_load(&l->inbox_depth), u(atomic_load(&l->stalls)),
+                 (double)atomic_load(&l->longest_ns) / 1e6,
+                 since ? (double)(clock_now_ns() - since) / 1e6 : 0.0);
+        if (who)
+            add_text(out, "running", who);
+        buf_addc(out, '}');
+    }
+    buf_addz(out, "]}");
+}
+
+/* --- health ------------------------------------------------------------------------------------- */
+
+static bool add_unhealthy(struct node *n, struct buf *out)
+{
+    const struct gen *g = n->core->current;
+    bool first = true;
+
+    buf_addz(out, ",\"unhealthy\":[");
+    for (size_t i = 0; i < g->catalogue_count; i++) {
+        struct instance *inst = g->catalogues[i]->instance;
+        if (atomic_load(&inst->health) != 0)
+            continue;
+        buf_addz(out, first ? "{\"name\":" : ",{\"name\":");
+        buf_add_json(out, str_of(inst->name));
+        const char *text = atomic_load(&inst->health_text);
+        add_text(out, "message", text ? text : "");
+        buf_addc(out, '}');
+        first = false;
+    }
+    buf_addc(out, ']');
+    return first;
+}
+
+void list_health(struct node *n, bool is_detailed, struct buf *out)
+{
+    bool is_stopping = atomic_load(&n->core->is_stopping);
+    bool is_ready = n->is_ready && !is_stopping;
+
+    buf_addf(out, "{\"ready\":%s,\"version\":\"%s\",\"generation\":%llu,\"uptime_seconds\":%llu",
+             is_ready ? "true" : "false", MIGD_VERSION, u(n->core->current->number),
+             u((clock_wall_ms() - n->started_ms) / 1000));
+    bool all_well = add_unhealthy(n, out);
+    buf_addf(out, ",\"status\":\"%s\"", !is_ready ? "stopping" : all_well ? "healthy" : "degraded");
+    if (is_detailed)
+        buf_addf(out,
+                 ",\"load_factor\":%.3f,\"inflight\":%llu,\"abandoned\":%llu,\"draining\":%zu,"
+                 "\"stale_handles\":%llu,\"bugs\":%lu",
+                 core_load_factor(n->core, n->core->current),
+                 u(atomic_load(&n->core->inflight_count)), u(n->core->abandoned),
+                 core_draining(n->core), u(call_stale_count()), check_broken_count());
+    buf_addc(out, '}');
+}
+
+/* --- metrics ------------------------------------------------------------------------------------ */
+
+static void one(struct buf *out, const char *name, const char *kind, const char *text, double value)
+{
+    buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", name, text, name, kind, name, value);
+}
+
+static void per_loop(struct node *n, struct buf *out, const char *name, const char *kind,
+                     const char *text, uint64_t (*value)(struct node *n, size_t loop))
+{
+    buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, text, name, kind);
+    for (size_t i = 0; i < n->loop_count; i++)
+        buf_addf(out, "%s{loop=\"%zu\"} %llu\n", name, i, u(value(n, i)));
+}
+
+static uint64_t open_connections(struct node *n, size_t i)
+{
+    return net_connections(n->nets[i]);
+}
+
+static uint64_t requests_of(struct node *n, size_t i)
+{
+    uint64_t requests, accepted, errors;
+    net_counters(n->nets[i], &requests, &accepted, &errors);
+    return requests;
+}
+
+static uint64_t errors_of(struct node *n, size_t i)
+{
+    uint64_t requests, accepted, errors;
+    net_counters(n->nets[i], &requests, &accepted, &errors);
+    return errors;
+}
+
+static uint64_t inbox_of(struct node *n, size_t i)
+{
+    return atomic_load(&n->loops[i]->inbox_depth);
+}
+
+static uint64_t stalls_of(struct node *n, size_t i)
+{
+    return atomic_load(&n->loops[i]->stalls);
+}
+
+static uint64_t resident_bytes(void)
+{
+    FILE *f = fopen("/proc/self/statm", "re");
+    unsigned long long size = 0, resident = 0;
+
+    if (f && fscanf(f, "%llu %llu", &size, &resident) != 2)
+        resident = 0;
+    if (f)
+        fclose(f);
+    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+void list_metrics(struct node *n, struct buf *out)
+{
+    struct core *core = n->core;
+    size_t waiting, busy, threads;
+    uint64_t keys, bytes;
+
+    pool_stats(core->pool, &waiting, &busy, &threads);
+    kv_stats(core->kv, &keys, &bytes);
+    per_loop(n, out, "mig_connections", "gauge", "Open HTTP connections.", open_connections);
+    per_loop(n, out, "mig_http_requests_total", "counter", "Requests answered.", requests_of);
+    per_loop(n, out, "mig_http_protocol_errors_total", "counter", "Malformed requests.", errors_of);
+    per_loop(n, out, "mig_loop_inbox_depth", "gauge", "Messages waiting.", inbox_of);
+    per_loop(n, out, "mig_loop_stalls_total", "counter", "Turns that held the loop up.", stalls_of);
+    one(out, "mig_gateway_inflight_invocations", "gauge", "Invocations in flight.",
+        (double)atomic_load(&core->inflight_count));
+    one(out, "mig_generation", "gauge", "Generation in force.", (double)core->current->number);
+    one(out, "mig_instances_draining", "gauge", "Retired instances that still have debt.",
+        (double)core_draining(core));
+    one(out, "mig_instances_abandoned_total", "counter", "Instances that never ended their calls.",
+        (double)core->abandoned);
+    one(out, "mig_modules_retired", "gauge", "Modules mapped that nothing uses.",
+        (double)module_retired(n->modules));
+    one(out, "mig_call_stale_handles_total", "counter", "Uses of dead call handles.",
+        (double)call_stale_count());
+    one(out, "mig_ids_forgotten_total", "counter", "Message ids forgotten before 60 s had passed.",
+        (double)inflight_forgotten(core->inflight));
+    one(out, "mig_pool_waiting", "gauge", "Pool jobs waiting.", (double)waiting);
+    one(out, "mig_pool_busy", "gauge", "Pool threads at work.", (double)busy);
+    one(out, "mig_kv_keys", "gauge", "Keys in the store.", (double)keys);
+    one(out, "mig_kv_bytes", "gauge", "Bytes in the store.", (double)bytes);
+    one(out, "mig_log_dropped_total", "counter", "Log lines dropped.", (double)logwriter_dropped());
+    one(out, "mig_bugs_total", "counter", "Broken invariants survived.",
+        (double)check_broken_count());
+    one(out, "process_resident_memory_bytes", "gauge", "Resident memory.",
+        (double)resident_bytes());
+    metrics_text(core->metrics, out);
+}

@@ -1,0 +1,390 @@
+#include "main/node.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "edge/front.h"
+#include "main/builtin.h"
+#include "main/daemon.h"
+#include "main/logwriter.h"
+#include "main/watch.h"
+#include "store/kv.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { STOP_LOOK_MS = 10, RETIRE_MS = 3000 };
+
+static struct node *the_node; /* for control_verb(), which knows only the core */
+
+struct node *node_of(struct core *core)
+{
+    must(the_node && the_node->core == core);
+    return the_node;
+}
+
+/* --- loops -------------------------------------------------------------------------------------- */
+
+static void *run_loop(void *arg)
+{
+    struct node_loop *nl = arg;
+
+    nl->net = net_loop_new(nl->loop, front_ops(), front_limits);
+    nl->node->nets[nl->loop->index] = nl->net;
+    uv_sem_post(&nl->ready);
+    loop_run(nl->loop);
+    net_loop_free(nl->net);
+    return NULL;
+}
+
+static void thread_main(void *arg)
+{
+    run_loop(arg);
+}
+
+static size_t count_loops(const struct settings *s)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t n = s->loops ? (size_t)s->loops : cores > 0 ? (size_t)cores : 1;
+
+    return n > LOOP_MAX ? LOOP_MAX : n;
+}
+
+static void make_loops(struct node *n)
+{
+    n->loops = calloc(n->loop_count, sizeof *n->loops);
+    n->nets = calloc(n->loop_count, sizeof *n->nets);
+    n->per_loop = calloc(n->loop_count, sizeof *n->per_loop);
+    must(n->loops && n->nets && n->per_loop);
+    for (size_t i = 0; i < n->loop_count; i++)
+        must(n->loops[i] = loop_new((unsigned)i));
+}
+
+static void start_loops(struct node *n)
+{
+    for (size_t i = 0; i < n->loop_count; i++) {
+        struct node_loop *nl = &n->per_loop[i];
+        nl->node = n;
+        nl->loop = n->loops[i];
+        must(uv_sem_init(&nl->ready, 0) == 0);
+        must(uv_thread_create(&nl->thread, thread_main, nl) == 0);
+    }
+    for (size_t i = 0; i < n->loop_count; i++)
+        uv_sem_wait(&n->per_loop[i].ready);
+}
+
+static void listen_here(struct loop *l, uint64_t v)
+{
+    struct node *n = (struct node *)(uintptr_t)v;
+    struct node_loop *nl = &n->per_loop[l->index];
+
+    nl->listener = listener_start(n->listeners, nl->net, n->nets);
+}
+
+/* --- ready -------------------------------------------------------------------------------------- */
+
+/* sd_notify(3), without the library: a datagram to the socket that systemd names. */
+static void notify_systemd(const char *text)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+    if (!path || strlen(path) >= sizeof a.sun_path)
+        return;
+    memcpy(a.sun_path, path, strlen(path) + 1);
+    if (a.sun_path[0] == '@')
+        a.sun_path[0] = 0;
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+    if (fd >= 0 && sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&a, len) < 0)
+        log_warn("systemd.notify", F_Z("error", strerror(errno)));
+    if (fd >= 0)
+        close(fd);
+}
+
+static void print_findings(const struct diag *d)
+{
+    for (size_t i = 0; i < d->count; i++) {
+        struct buf line;
+        buf_init(&line, 16384);
+        diag_line(&d->list[i], &line);
+        fprintf(stderr, "%.*s\n", STR_ARG(buf_str(&line)));
+        buf_deinit(&line);
+    }
+}
+
+/* The folders to watch, and whether to, may have changed. */
+static void look_again(void *arg)
+{
+    struct node *n = arg;
+
+    watch_free(n->watch);
+    n->watch = watch_new(n);
+}
+
+static void first_generation(void *arg, bool is_ok, str json, const struct diag *d)
+{
+    struct node *n = arg;
+    const struct settings *s = reload_settings(n->reloader);
+
+    (void)json;
+    if (!is_ok) {
+        print_findings(d);
+        node_stop(n, 2);
+        return;
+    }
+    for (size_t i = 0; i < n->loop_count; i++)
+        loop_post_fn(n->loops[i], listen_here, (uintptr_t)n);
+    n->is_ready = true;
+    log_info("migd.ready", F_Z("address", listener_address(n->listeners)),
+             F_Z("auth_mode", s->auth_mode), F_U64("loops", n->loop_count),
+             F_Z("grpc", "off"), F_Z("nats", "off"), F_Z("audit", "off"),
+             F_Z("metrics", s->is_metrics ? "on" : "off"),
+             F_MS("start_ms", (double)(clock_wall_ms() - n->started_ms)));
+    notify_systemd("READY=1");
+    daemon_ready();
+}
+
+/* --- signals ------------------------------------------------------------------------------------ */
+
+static void nobody_waits(void *arg, bool is_ok, str json, const struct diag *d)
+{
+    (void)arg;
+    (void)is_ok; /* the reloader has logged */
+    (void)json;
+    (void)d;
+}
+
+static void on_signal(uv_signal_t *h, int signum)
+{
+    struct node *n = h->data;
+
+    if (signum == SIGHUP)
+        reload_ask(n->reloader, &(struct reload_ask){0}, nobody_waits, n);
+    else if (signum == SIGUSR1)
+        logwriter_reopen();
+    else if (atomic_load(&n->core->is_stopping))
+        _exit(1); /* asked twice: now */
+    else
+        node_stop(n, 0);
+}
+
+static const int watched_signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+
+static void signals_start(struct node *n)
+{
+    n->signals = calloc(countof(watched_signals), sizeof *n->signals);
+    must(n->signals);
+    for (size_t i = 0; i < countof(watched_signals); i++) {
+        uv_signal_init(&n->control->uv, &n->signals[i]);
+        n->signals[i].data = n;
+        uv_signal_start(&n->signals[i], on_signal, watched_signals[i]);
+        uv_unref((uv_handle_t *)&n->signals[i]);
+    }
+}
+
+static void signals_close(struct node *n)
+{
+    for (size_t i = 0; i < countof(watched_signals); i++)
+        uv_close((uv_handle_t *)&n->signals[i], NULL);
+}
+
+/* --- stop --------------------------------------------------------------------------------------- */
+
+static void drain_here(struct loop *l, uint64_t v)
+{
+    struct node *n = (struct node *)(uintptr_t)v;
+    struct node_loop *nl = &n->per_loop[l->index];
+
+    if (nl->listener)
+        listener_stop(nl->listener);
+    nl->listener = NULL;
+    net_drain(nl->net);
+}
+
+static void abort_here(struct loop *l, uint64_t v)
+{
+    struct node *n = (struct node *)(uintptr_t)v;
+    struct list *open = call_table_open(n->core->per_loop[l->index].calls);
+
+    for (struct list *at = open->next, *next; at != open; at = next) {
+        next = at->next;
+        call_abort(container_of(at, struct call, in_table), CALL_STOP,
+                   &(struct call_result){.status = MIG_UNAVAILABLE,
+                                         .message = S("the gateway is stopping"),
+                                         .details = S("{\"reason\":\"stopping\"}")});
+    }
+    loop_drain(l);
+    net_close_all(n->nets[l->index]);
+}
+
+static size_t connections(const struct node *n)
+{
+    size_t sum = 0;
+
+    for (size_t i = 0; i < n->loop_count; i++)
+        sum += net_connections(n->nets[i]);
+    return sum;
+}
+
+static void on_all(struct node *n, void (*fn)(struct loop *l, uint64_t v))
+{
+    for (size_t i = 0; i < n->loop_count; i++)
+        loop_post_fn(n->loops[i], fn, (uintptr_t)n);
+}
+
+static void look(struct node *n, void (*fn)(struct timer *t))
+{
+    loop_timer(n->control, &n->stop_timer, STOP_LOOK_MS, fn);
+}
+
+static void wait_retired(struct timer *t)
+{
+    struct node *n = container_of(t, struct node, stop_timer);
+    bool is_over = loop_now_ms(n->control) >= n->stop_ms;
+
+    if (!is_over && (core_draining(n->core) || !list_is_empty(&n->core->gens))) {
+        look(n, wait_retired);
+        return;
+    }
+    if (is_over)
+        log_warn("stop.forced", F_U64("instances", core_draining(n->core)));
+    for (size_t i = 0; i < n->loop_count; i++)
+        loop_stop(n->loops[i]);
+    signals_close(n);
+    loop_stop(n->control);
+}
+
+static void wait_connections(struct timer *t)
+{
+    struct node *n = container_of(t, struct node, stop_timer);
+    bool is_over = loop_now_ms(n->control) >= n->stop_ms;
+
+    if (!is_over && connections(n)) {
+        look(n, wait_connections);
+        return;
+    }
+    on_all(n, abort_here);
+    gen_retire_last(n->core);
+    n->stop_ms = loop_now_ms(n->control) + RETIRE_MS;
+    look(n, wait_retired);
+}
+
+void node_stop(struct node *n, int exit_code)
+{
+    if (atomic_exchange(&n->core->is_stopping, true))
+        return;
+    const struct settings *s = reload_settings(n->reloader);
+    n->exit_code = exit_code;
+    log_info("migd.stopping", F_U64("connections", connections(n)));
+    notify_systemd("STOPPING=1");
+    watch_free(n->watch);
+    n->watch = NULL;
+    n->stop_ms = loop_now_ms(n->control) + (uint64_t)(s ? s->stop_timeout_ms : 0);
+    on_all(n, drain_here);
+    look(n, wait_connections);
+}
+
+/* --- the whole ---------------------------------------------------------------------------------- */
+
+static void redescribe_here(struct loop *l, uint64_t v)
+{
+    struct node *n = (struct node *)(uintptr_t)v;
+
+    (void)l;
+    reload_ask(n->reloader, &(struct reload_ask){0}, nobody_waits, n);
+}
+
+static void request_redescribe(struct core *core)
+{
+    loop_post_fn(core->control, redescribe_here, (uintptr_t)the_node);
+}
+
+static char *state_dir(const struct settings *s)
+{
+    const char *systemd = getenv("STATE_DIRECTORY"), *home = getenv("HOME");
+    char *dir = NULL;
+
+    if (s->state_dir || systemd)
+        return strdup(s->state_dir ? s->state_dir : systemd);
+    if (geteuid() == 0)
+        return strdup("/var/lib/migd");
+    must(asprintf(&dir, "%s/.local/state/migd", home ? home : "/tmp") >= 0);
+    return dir;
+}
+
+static bool open_all(struct node *n, const struct settings *s)
+{
+    char error[256];
+    char *dir = state_dir(s);
+
+    n->listeners = listener_open(str_of(s->addr), n->loop_count, error);
+    if (n->listeners)
+        n->modules = modules_new(dir, builtin_modules(), error);
+    free(dir);
+    if (n->modules)
+        return true;
+    fprintf(stderr, "migd: %s\n", error);
+    return false;
+}
+
+static void make_core(struct node *n, const struct settings *s)
+{
+    const struct kv_limits kv = {(uint64_t)s->kv_max_bytes, (uint64_t)s->kv_max_keys,
+                                 (uint64_t)s->kv_max_value_bytes};
+
+    n->core = core_new(n->control, n->loops, n->loop_count, (size_t)s->workers,
+                       (unsigned)s->stall_ms);
+    n->core->kv = kv_new(&kv);
+    n->core->request_redescribe = request_redescribe;
+    n->core->control_verb = control_verb;
+    front_init(n->core);
+}
+
+static void free_all(struct node *n)
+{
+    for (size_t i = 0; i < n->loop_count; i++)
+        uv_thread_join(&n->per_loop[i].thread);
+    struct kv_store *kv = n->core->kv;
+    core_free(n->core);
+    kv_free(kv);
+    reloader_free(n->reloader);
+    modules_free(n->modules);
+    listener_free(n->listeners);
+    for (size_t i = 0; i < n->loop_count; i++) {
+        uv_sem_destroy(&n->per_loop[i].ready);
+        loop_free(n->loops[i]);
+    }
+    loop_free(n->control);
+    free(n->signals);
+    free(n->loops);
+    free(n->nets);
+    free(n->per_loop);
+}
+
+int node_run(const struct settings_source *src, const struct settings *s)
+{
+    struct node n = {.src = *src, .started_ms = clock_wall_ms(), .loop_count = count_loops(s)};
+
+    the_node = &n;
+    signal(SIGPIPE, SIG_IGN);
+    must(n.control = loop_new(LOOP_MAX));
+    if (!open_all(&n, s)) {
+        listener_free(n.listeners);
+        return 1;
+    }
+    make_loops(&n);
+    make_core(&n, s);
+    n.reloader = reloader_new(n.core, n.modules, src);
+    reloader_on_adopted(n.reloader, look_again, &n);
+    signals_start(&n);
+    start_loops(&n);
+    reload_ask(n.reloader, &(struct reload_ask){0}, first_generation, &n);
+    loop_run(n.control);
+    free_all(&n);
+    return n.exit_code;
+}

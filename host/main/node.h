@@ -1,0 +1,48 @@
+/* node.h: the running daemon: threads, listeners, core, reloader. One per process; the wiring. */
+#ifndef MAIN_NODE_H
+#define MAIN_NODE_H
+#include "main/reload.h"
+#include "net/listener.h"
+
+struct watch;
+
+struct node_loop {
+    struct node *node;
+    struct loop *loop;
+    struct net_loop *net;
+    struct listener *listener;
+    uv_thread_t thread;
+    uv_sem_t ready;
+};
+
+struct node {
+    struct settings_source src;
+    struct loop *control;
+    struct loop **loops;
+    struct node_loop *per_loop;
+    struct net_loop **nets;
+    size_t loop_count;
+    struct core *core;
+    struct modules *modules;
+    struct reloader *reloader;
+    struct listener_set *listeners;
+    struct watch *watch;
+    uint64_t started_ms;
+    uint64_t stop_ms;      /* how long calls may go on after a stop was asked for */
+    struct timer stop_timer;
+    bool is_ready;         /* control: the first generation serves */
+    int exit_code;
+    uv_signal_t *signals;
+};
+
+/* Serve until told to stop. s: as loaded for the start. Returns the exit code. */
+int node_run(const struct settings_source *src, const struct settings *s);
+
+/* Control thread. */
+void node_stop(struct node *n, int exit_code);
+/* control.c: what mig.control/1 can do. */
+void control_verb(struct core *core, str verb, str args,
+                  void (*done)(void *arg, mig_status status, str json, str message, str details),
+                  void *arg);
+struct node *node_of(struct core *core);
+#endif

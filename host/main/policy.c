@@ -1,0 +1,67 @@
+#include "main/policy.h"
+#include "base/check.h"
+#include "edge/front.h"
+
+static str keep(struct gen *g, const char *z)
+{
+    return arena_copy(g->arena, str_of(z));
+}
+
+static str keep_lower(struct gen *g, const char *z)
+{
+    str s = keep(g, z);
+
+    for (size_t i = 0; i < s.len; i++)
+        if (s.ptr[i] >= 'A' && s.ptr[i] <= 'Z')
+            ((char *)(uintptr_t)s.ptr)[i] |= 0x20;
+    return s;
+}
+
+static void fill_core(struct gen *g, const struct settings *s)
+{
+    str *placeholders = arena_zero(g->arena, (s->placeholder_tenants.count + 1) * sizeof(str));
+
+    must(placeholders);
+    for (size_t i = 0; i < s->placeholder_tenants.count; i++)
+        placeholders[i] = keep(g, s->placeholder_tenants.items[i]);
+    g->policy = (struct policy){
+        .server_id = keep(g, s->server_id),
+        .placeholder_tenants = placeholders,
+        .placeholder_count = s->placeholder_tenants.count,
+        .require_tenant_header = s->require_tenant_header,
+        .is_strict_json = s->is_strict_json,
+        .max_deadline_ms = (uint64_t)s->max_deadline_ms,
+        .max_inflight = (uint64_t)s->max_inflight,
+        .max_inflight_tenant = (uint64_t)s->max_inflight_tenant,
+        .stream_credit_bytes = (uint64_t)s->stream_credit_bytes,
+        .stream_credit_frames = (uint64_t)s->stream_credit_frames,
+        .instance_concurrency = (uint64_t)s->instance_concurrency,
+        .instance_queue = (uint64_t)s->instance_queue,
+        .drain_streams_ms = (uint64_t)s->drain_streams_ms,
+        .drain_grace_ms = (uint64_t)s->drain_grace_ms,
+    };
+}
+
+void policy_fill(struct gen *g, const struct settings *s)
+{
+    struct front_config *f = arena_zero(g->arena, sizeof *f);
+
+    must(f);
+    fill_core(g, s);
+    f->http = (struct http_limits){
+        .max_body = (uint64_t)s->max_body_bytes,
+        .max_header_bytes = (uint32_t)s->max_header_bytes,
+        .max_headers = (uint32_t)s->max_headers,
+        .max_url = (uint32_t)s->max_url_bytes,
+        .max_connections = (uint32_t)s->max_connections,
+        .header_ms = (uint32_t)s->header_timeout_ms,
+        .body_ms = (uint32_t)s->body_timeout_ms,
+        .idle_ms = (uint32_t)s->idle_timeout_ms,
+        .write_ms = (uint32_t)s->write_timeout_ms,
+    };
+    f->policy = (struct edge_policy){
+        .admin_key = s->admin_api_key ? keep(g, s->admin_api_key) : S(""),
+        .admin_header = keep_lower(g, s->admin_api_header),
+    };
+    g->edge = f;
+}

@@ -1,0 +1,97 @@
+#include "main/watch.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "main/node.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+
+enum { SETTLE_MS = 200, WATCHED_MAX = 64 };
+
+/* A handle outlives watch_free() until libuv has closed it. */
+struct watch {
+    struct node *node;
+    struct timer settle;
+    uv_fs_event_t events[WATCHED_MAX];
+    size_t count, open;
+};
+
+static void nobody_waits(void *arg, bool is_ok, str json, const struct diag *d)
+{
+    (void)arg;
+    (void)is_ok; /* the reloader has logged */
+    (void)json;
+    (void)d;
+}
+
+static void reload_now(struct timer *t)
+{
+    struct watch *w = container_of(t, struct watch, settle);
+    reload_ask(w->node->reloader, &(struct reload_ask){0}, nobody_waits, NULL);
+}
+
+static void on_change(uv_fs_event_t *h, const char *file, int events, int status)
+{
+    struct watch *w = h->data;
+    str name = str_of(file);
+
+    (void)events;
+    if (status < 0 || (name.len && name.ptr[0] == '.'))
+        return; /* editors' temporary files */
+    loop_timer(w->node->control, &w->settle, SETTLE_MS, reload_now);
+}
+
+static void add(struct watch *w, const char *path)
+{
+    struct stat st;
+
+    if (w->count == WATCHED_MAX || stat(path, &st) != 0)
+        return;
+    char *dir = strdup(path), *slash = strrchr(dir, '/');
+    if (!S_ISDIR(st.st_mode) && slash && slash != dir)
+        *slash = 0; /* a file that is replaced by rename is seen by its folder only */
+    else if (!S_ISDIR(st.st_mode))
+        strcpy(dir, slash ? "/" : ".");
+    uv_fs_event_t *e = &w->events[w->count];
+    uv_fs_event_init(&w->node->control->uv, e);
+    w->count++;
+    w->open++;
+    e->data = w;
+    int failed = uv_fs_event_start(e, on_change, dir, 0);
+    if (failed)
+        log_warn("watch.failed", F_Z("path", path), F_Z("error", uv_strerror(failed)));
+    free(dir);
+}
+
+struct watch *watch_new(struct node *n)
+{
+    const struct str_list *paths = reload_watched(n->reloader);
+
+    if (!reload_is_watching(n->reloader))
+        return NULL;
+    struct watch *w = calloc(1, sizeof *w);
+    must(w);
+    w->node = n;
+    for (size_t i = 0; i < paths->count; i++)
+        add(w, paths->items[i]);
+    return w;
+}
+
+static void on_closed(uv_handle_t *h)
+{
+    struct watch *w = h->data;
+
+    if (--w->open == 0)
+        free(w);
+}
+
+void watch_free(struct watch *w)
+{
+    if (!w)
+        return;
+    timer_stop(&w->node->control->timers, &w->settle);
+    for (size_t i = 0; i < w->count; i++)
+        uv_close((uv_handle_t *)&w->events[i], on_closed);
+    if (!w->count)
+        free(w);
+}

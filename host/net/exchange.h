@@ -1,0 +1,64 @@
+/* exchange.h: one HTTP request and its answer, whatever carried it. The protocol (http1.c) fills the
+ * request and takes the answer; a server's ops (edge/) decide what it means. Lives in the request's
+ * arena. Owner: its loop.
+ *
+ *   head -> request -> [ exchange_head -> exchange_write* -> exchange_end ]
+ *                  \-> gone: the client left before the answer was complete */
+#ifndef NET_EXCHANGE_H
+#define NET_EXCHANGE_H
+#include "base/arena.h"
+#include "mig/ext/http.h"
+
+struct http_conn;
+struct loop;
+
+struct exchange {
+    struct http_conn *conn; /* NULL: the client has gone */
+    struct loop *loop;
+    struct arena *arena;
+    str method, target, path, query, authority, body;
+    const mig_header *headers; /* names in lower case */
+    uint32_t header_count;
+    uint64_t max_body;         /* ops->head may lower or raise it */
+    bool is_head;              /* HEAD: the answer's body is not sent */
+    void *owner;               /* of ops */
+
+    /* answer, private to net/ */
+    struct arena_text answer;  /* status line and header lines so far */
+    unsigned status;
+    bool has_answer, is_head_sent, is_chunked, is_ended, must_close;
+};
+
+struct exchange_ops {
+    /* All headers are there, the body not yet. false: refused, an answer was given. */
+    bool (*head)(struct exchange *x);
+    /* The request is complete. */
+    void (*request)(struct exchange *x);
+    /* There is room again after MIG_E_AGAIN. */
+    void (*writable)(struct exchange *x);
+    /* The client left, or the connection failed, before exchange_end(). */
+    void (*gone)(struct exchange *x);
+    /* The body of an answer that the protocol gives by itself (400, 408, 413, 431, ...). message_id
+     * gets what header MIG-Message-ID shall say, or stays empty. */
+    str (*error_body)(struct arena *a, unsigned status, str reason, str *ret_message_id);
+};
+
+/* Status and headers. MIG_E_ARG: a head was given before, a header is the host's own, or a name or
+ * value has bytes that HTTP does not allow. Nothing is sent yet. */
+mig_status exchange_head(struct exchange *x, unsigned status, const mig_header *headers,
+                         uint32_t count);
+/* A piece of the body; it is copied or sent before the return. MIG_E_AGAIN: not taken. */
+mig_status exchange_write(struct exchange *x, str bytes);
+/* The last piece, which may be empty, and the end. */
+void exchange_end(struct exchange *x, str bytes);
+/* Take back a head that was not sent. */
+void exchange_forget_head(struct exchange *x);
+/* Cut the connection: the client must not take what it got for the whole answer. */
+void exchange_break(struct exchange *x);
+/* The value of a request header by its lower-case name; ptr NULL when absent. */
+str exchange_header(const struct exchange *x, str name);
+/* Peer address as text: "127.0.0.1:51234". */
+str exchange_remote(struct exchange *x);
+/* An answer of the protocol's own: body from ops->error_body, connection closed behind it. */
+void exchange_refuse(struct exchange *x, unsigned status, const char *reason);
+#endif

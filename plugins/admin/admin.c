@@ -1,0 +1,320 @@
+/* admin: the operator's HTTP API (docs/reference/admin.md). Each route is one verb of mig.control/1:
+ * what a route does is in the host, what it looks like on the wire is here. */
+#include <mig/ext/control.h>
+#include <mig/ext/http.h>
+#include <mig/plugin.h>
+#include <mig/sdk/json.h>
+#include <mig/sdk/json_write.h>
+#include <mig/sdk/status.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct admin {
+    const mig_host *host;
+    const mig_ext_http *http;
+    const mig_ext_control *control;
+};
+
+enum shape {
+    PLAIN,     /* the verb's JSON                                       */
+    TEXT,      /* its member "text", as text/plain (metrics)            */
+    EMPTY,     /* 204                                                   */
+    LIVE,      /* {"status":"alive"} whatever the verb says             */
+    READY      /* 503 unless its member "ready" is true                 */
+};
+
+struct route {
+    const char *method, *pattern, *verb;
+    const char *param;   /* name of {x} in the arguments; NULL: none    */
+    uint32_t status;
+    uint32_t flags;
+    enum shape shape;
+    int wants_body;      /* 1: JSON body as "body"; 2: raw body as "text" */
+    int is_detailed;
+};
+
+#define A "/admin/v0.1"
+static const struct route routes[] = {
+    {"POST", A "/reload", "reload", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0},
+    {"POST", A "/manifests", "manifest", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 2, 0},
+    {"GET", A "/generations", "generations", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0},
+    {"GET", A "/plugins", "plugins", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0},
+    {"GET", A "/plugins/{name}", "plugin", "name", 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0},
+    {"POST", A "/plugins/reload", "plugin.reload", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 1, 0},
+    {"GET", A "/instances", "instances", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0},
+    {"GET", A "/capabilities", "capabilities", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0},
+    {"POST", A "/capabilities", "capability.put", NULL, 201, MIG_ROUTE_ADMIN, PLAIN, 1, 0},
+    {"GET", A "/capabilities/{id}", "capability", "id", 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0},
+    {"DELETE", A "/capabilities/{id}", "capability.delete", "id", 204, MIG_ROUTE_ADMIN, EMPTY, 0, 0},
+    {"GET", A "/connections", "connections", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0},
+    {"GET", A "/loops", "loops", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0},
+    {"GET", A "/config", "config", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0},
+    {"GET", A "/health/live", "health", NULL, 200, MIG_ROUTE_PUBLIC, LIVE, 0, 0},
+    {"GET", A "/health/ready", "health", NULL, 200, MIG_ROUTE_PUBLIC, READY, 0, 0},
+    {"GET", A "/health/detailed", "health", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 0, 1},
+    {"GET", "/health", "health", NULL, 200, MIG_ROUTE_PUBLIC, READY, 0, 0},
+    {"GET", "/metrics", "metrics", NULL, 200, MIG_ROUTE_ADMIN, TEXT, 0, 0},
+};
+
+/* One request while its verb runs. */
+struct visit {
+    struct admin *admin;
+    const struct route *route;
+    mig_call ex;
+    char *echo; /* the upserted descriptor: what 201 answers with */
+    size_t echo_len;
+};
+
+static void answer(struct visit *v, uint32_t status, const char *type, mig_str body)
+{
+    struct admin *a = v->admin;
+    mig_header h[2] = {{mig_s("Content-Type"), mig_s(type)},
+                       {mig_s("Cache-Control"), mig_s("no-store")}};
+
+    a->http->respond(a->host, v->ex, status, h, 2);
+    mig_finish_json(a->host, v->ex, body.ptr, body.len);
+}
+
+static void answer_error(struct visit *v, const mig_outcome *out)
+{
+    const mig_host *h = v->admin->host;
+    mig_error e = {sizeof e, out->status, out->message, out->details, out->retry_after_ms, out->retry};
+
+    h->finish_error(h, v->ex, &e);
+}
+
+/* A refused configuration is 422: the request was fine, what it asked for was not. */
+static int is_unprocessable(const mig_outcome *out)
+{
+    return mig_json_is(mig_json_member(out->details, "reason"), "invalid_configuration");
+}
+
+static void answer_unprocessable(struct visit *v, const mig_outcome *out)
+{
+    size_t cap = out->details.len + out->message.len * 6 + 512;
+    char *text = malloc(cap);
+    mig_json_writer w = mig_json_writer_on(text, text ? cap : 0);
+
+    mig_json_open(&w, '{');
+    mig_json_key(&w, "header");
+    mig_json_open(&w, '{');
+    mig_json_key(&w, "mig_version");
+    mig_json_put_string(&w, mig_s("0.1"));
+    mig_json_close(&w, '}');
+    mig_json_key(&w, "error");
+    mig_json_open(&w, '{');
+    mig_json_key(&w, "code");
+    mig_json_put_string(&w, mig_s(mig_status_row(out->status)->name));
+    mig_json_key(&w, "message");
+    mig_json_put_string(&w, out->message);
+    mig_json_key(&w, "retryable");
+    mig_json_put_bool(&w, 0);
+    mig_json_key(&w, "details");
+    mig_json_put_raw(&w, out->details);
+    mig_json_close(&w, '}');
+    mig_json_close(&w, '}');
+    answer(v, 422, "application/json", mig_json_written(&w));
+    free(text);
+}
+
+static void answer_text(struct visit *v, mig_str json)
+{
+    mig_str token = mig_json_member(json, "text");
+    char *text = malloc(token.len + 1);
+    mig_str body = {text, text ? mig_json_unescape(token, text, token.len) : 0};
+
+    answer(v, 200, "text/plain; version=0.0.4; charset=utf-8", body);
+    free(text);
+}
+
+static void answer_ok(struct visit *v, mig_str json)
+{
+    const struct route *r = v->route;
+    mig_str none = {NULL, 0}, echo = {v->echo, v->echo_len};
+    int is_ready = 0;
+
+    switch (r->shape) {
+    case PLAIN: answer(v, r->status, "application/json", v->echo ? echo : json); break;
+    case TEXT: answer_text(v, json); break;
+    case EMPTY: answer(v, r->status, "application/json", none); break;
+    case LIVE: answer(v, 200, "application/json", mig_s("{\"status\":\"alive\"}")); break;
+    case READY:
+        mig_json_bool(mig_json_member(json, "ready"), &is_ready);
+        answer(v, is_ready ? 200 : 503, "application/json", json);
+        break;
+    }
+}
+
+static void on_done(void *self, void *tag, const mig_outcome *out)
+{
+    struct visit *v = tag;
+
+    (void)self;
+    if (out->status == MIG_OK)
+        answer_ok(v, out->json);
+    else if (is_unprocessable(out))
+        answer_unprocessable(v, out);
+    else
+        answer_error(v, out);
+    free(v->echo);
+    free(v);
+}
+
+static int query_has(mig_str query, const char *name)
+{
+    size_t n = strlen(name);
+
+    for (size_t i = 0; i + n <= query.len; i++)
+        if ((i == 0 || query.ptr[i - 1] == '&') && memcmp(query.ptr + i, name, n) == 0 &&
+            (i + n == query.len || query.ptr[i + n] == '&'))
+            return 1;
+    return 0;
+}
+
+/* The verb's arguments as JSON, malloc'ed in *ret_text. */
+static mig_str arguments(const struct route *r, const mig_http_request *rq, char **ret_text)
+{
+    size_t cap = rq->body.len * 6 + rq->query.len + (r->param ? rq->params[0].len * 6 : 0) + 256;
+    char *text = *ret_text = malloc(cap);
+    mig_json_writer w = mig_json_writer_on(text, text ? cap : 0);
+
+    mig_json_open(&w, '{');
+    mig_json_key(&w, "dry_run");
+    mig_json_put_bool(&w, query_has(rq->query, "dry_run=true") || query_has(rq->query, "dry_run=1"));
+    mig_json_key(&w, "detailed");
+    mig_json_put_bool(&w, r->is_detailed);
+    if (r->param) {
+        mig_json_key(&w, r->param);
+        mig_json_put_string(&w, rq->params[0]);
+    }
+    if (r->wants_body == 1) {
+        mig_json_key(&w, "body");
+        mig_json_put_raw(&w, rq->body);
+        mig_str name = mig_json_member(rq->body, "plugin_name");
+        if (name.len) {
+            mig_json_key(&w, "name");
+            mig_json_put_raw(&w, name);
+        }
+    }
+    if (r->wants_body == 2) {
+        mig_json_key(&w, "text");
+        mig_json_put_string(&w, rq->body);
+    }
+    mig_json_close(&w, '}');
+    return mig_json_written(&w);
+}
+
+static void refuse(struct admin *a, mig_call ex, const char *reason, const char *message)
+{
+    char details[128];
+    snprintf(details, sizeof details, "{\"reason\":\"%s\"}", reason);
+    mig_error e = {sizeof e, MIG_INVALID_REQUEST, mig_s(message), mig_s(details), 0, 0};
+
+    a->host->finish_error(a->host, ex, &e);
+}
+
+static const char *body_fault(const struct route *r, mig_str body)
+{
+    if (r->wants_body && !body.len)
+        return "body_required";
+    if (r->wants_body == 1 &&
+        (!mig_json_valid(body) || mig_json_kind_of(mig_json_root(body)) != MIG_JSON_OBJECT))
+        return "malformed_json";
+    return NULL;
+}
+
+static void keep_echo(struct visit *v, mig_str body)
+{
+    mig_str d = mig_json_member(body, "descriptor");
+
+    if (strcmp(v->route->verb, "capability.put") != 0 || !d.len)
+        return;
+    v->echo = malloc(d.len);
+    if (v->echo)
+        memcpy(v->echo, d.ptr, d.len);
+    v->echo_len = v->echo ? d.len : 0;
+}
+
+static void on_request(void *self, void *data, mig_call ex, const mig_http_request *rq)
+{
+    struct admin *a = self;
+    const struct route *r = data;
+    const char *fault = body_fault(r, rq->body);
+    char *text = NULL;
+
+    if (fault) {
+        refuse(a, ex, fault, "the body is not acceptable");
+        return;
+    }
+    struct visit *v = calloc(1, sizeof *v);
+    mig_str args = arguments(r, rq, &text);
+    if (v) {
+        *v = (struct visit){a, r, ex, NULL, 0};
+        keep_echo(v, rq->body);
+    }
+    if (!v || !args.len ||
+        a->control->request(a->host, ex, mig_s(r->verb), args, on_done, v) != MIG_OK) {
+        mig_finish_error(a->host, ex, MIG_UNAVAILABLE, "the request cannot be taken now");
+        if (v)
+            free(v->echo);
+        free(v);
+    }
+    free(text);
+}
+
+static mig_status create(const mig_host *host, mig_str config, void **ret_self)
+{
+    struct admin *a = calloc(1, sizeof *a);
+
+    (void)config;
+    if (!a)
+        return MIG_E_NOMEM;
+    a->host = host;
+    a->http = host->get_extension(host, MIG_EXT_HTTP);
+    a->control = host->get_extension(host, MIG_EXT_CONTROL);
+    if (!a->http || !a->control) {
+        host->log(host, MIG_LOG_ERROR,
+                  mig_s("mig.control/1 is not granted to dev.migd.admin (setting: control)"),
+                  mig_s(""));
+        free(a);
+        return MIG_FORBIDDEN;
+    }
+    *ret_self = a;
+    return MIG_OK;
+}
+
+static mig_status describe(void *self, const mig_registrar *reg)
+{
+    (void)self;
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+        mig_http_route r = {0};
+        r.struct_size = sizeof r;
+        r.flags = routes[i].flags;
+        r.exec = MIG_EXEC_LOOP;
+        r.method = routes[i].method;
+        r.pattern = routes[i].pattern;
+        r.data = (void *)(uintptr_t)&routes[i];
+        r.on_request = on_request;
+        mig_status status = reg->extend(reg, MIG_EXT_HTTP_ROUTE, &r);
+        if (status != MIG_OK)
+            return status;
+    }
+    return MIG_OK;
+}
+
+static const mig_plugin admin = {
+    sizeof admin,
+    MIG_PLUGIN_UNLOADABLE,
+    "dev.migd.admin",
+    "1.0.0",
+    "The operator's HTTP API.",
+    NULL,
+    create,
+    describe,
+    NULL,
+    NULL,
+    free,
+    NULL,
+};
+MIG_PLUGIN_ENTRY(admin, &admin);

@@ -1,0 +1,165 @@
+/* http-binding: MIG v0.1 over HTTP (mig-core.md 11). Each route hands its request to the host as one
+ * operation and writes the answer that comes back. */
+#include <mig/ext/binding.h>
+#include <mig/ext/http.h>
+#include <mig/plugin.h>
+#include <mig/sdk/status.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct binding {
+    const mig_host *host;
+    const mig_ext_http *http;
+    const mig_ext_binding *mig;
+};
+
+/* A route and its operation. */
+struct face {
+    const char *pattern;
+    uint32_t operation;
+    int takes_empty_body;
+};
+
+static const struct face faces[] = {
+    {"/mig/v0.1/hello", MIG_OP_HELLO, 0},
+    {"/mig/v0.1/discover", MIG_OP_DISCOVER, 0},
+    {"/mig/v0.1/invoke/{capability}", MIG_OP_INVOKE, 0},
+    {"/mig/v0.1/cancel/{message_id}", MIG_OP_CANCEL, 1},
+    {"/mig/v0.1/heartbeat", MIG_OP_HEARTBEAT, 1},
+};
+
+static int is(mig_str a, const char *z, size_t n)
+{
+    return a.len == n && memcmp(a.ptr, z, n) == 0;
+}
+
+/* The transport's mirrors of envelope members (mig-core.md 2). Names are in lower case. */
+static void take_mirror(mig_submit *s, const mig_header *h)
+{
+    static const struct {
+        const char *name;
+        size_t len, offset;
+    } mirrors[] = {
+        {"mig-version", 11, offsetof(mig_submit, mig_version)},
+        {"mig-message-id", 14, offsetof(mig_submit, message_id)},
+        {"mig-session-id", 14, offsetof(mig_submit, session_id)},
+        {"mig-deadline-ms", 15, offsetof(mig_submit, deadline_ms)},
+        {"traceparent", 11, offsetof(mig_submit, traceparent)},
+        {"idempotency-key", 15, offsetof(mig_submit, idempotency_key)},
+    };
+
+    for (size_t i = 0; i < sizeof mirrors / sizeof mirrors[0]; i++)
+        if (is(h->name, mirrors[i].name, mirrors[i].len))
+            memcpy((char *)s + mirrors[i].offset, &h->value, sizeof h->value);
+}
+
+static mig_header header(const char *name, mig_str value)
+{
+    mig_header h = {mig_s(name), value};
+    return h;
+}
+
+static void on_done(void *self, void *tag, mig_call ex, const mig_outcome *out)
+{
+    struct binding *b = self;
+    const mig_status_info *row = mig_status_row(out->status);
+    mig_header h[4];
+    char seconds[16];
+    uint32_t n = 0;
+
+    (void)tag;
+    h[n++] = header("Content-Type", mig_s("application/json"));
+    h[n++] = header("MIG-Message-ID", out->message_id);
+    if (row->http == 429 || row->http == 503) {
+        uint32_t ms = out->retry_after_ms ? out->retry_after_ms : 1000;
+        snprintf(seconds, sizeof seconds, "%u", (ms + 999) / 1000);
+        h[n++] = header("Retry-After", mig_s(seconds));
+    }
+    if (row->http == 401)
+        h[n++] = header("WWW-Authenticate", mig_s("Bearer"));
+    b->http->respond(b->host, ex, row->http, h, n);
+    mig_finish_json(b->host, ex, out->envelope.ptr, out->envelope.len);
+}
+
+static void refuse_empty(struct binding *b, mig_call ex)
+{
+    mig_error e = {sizeof e, MIG_INVALID_REQUEST, mig_s("a body is required"),
+                   mig_s("{\"reason\":\"body_required\"}"), 0, 0};
+    b->host->finish_error(b->host, ex, &e);
+}
+
+static void on_request(void *self, void *data, mig_call ex, const mig_http_request *rq)
+{
+    struct binding *b = self;
+    const struct face *f = data;
+    mig_submit s = {0};
+
+    if (!rq->body.len && !f->takes_empty_body) {
+        refuse_empty(b, ex);
+        return;
+    }
+    s.struct_size = sizeof s;
+    s.operation = f->operation;
+    s.binding = mig_s("http");
+    s.envelope = rq->body;
+    if (strchr(f->pattern, '{'))
+        s.target = rq->params[0];
+    for (uint32_t i = 0; i < rq->header_count; i++)
+        take_mirror(&s, &rq->headers[i]);
+    s.on_done = on_done;
+    if (b->mig->submit(b->host, ex, &s) != MIG_OK)
+        mig_finish_error(b->host, ex, MIG_UNAVAILABLE, "the client has left");
+}
+
+static mig_status create(const mig_host *host, mig_str config, void **ret_self)
+{
+    struct binding *b = calloc(1, sizeof *b);
+
+    (void)config;
+    if (!b)
+        return MIG_E_NOMEM;
+    b->host = host;
+    b->http = host->get_extension(host, MIG_EXT_HTTP);
+    b->mig = host->get_extension(host, MIG_EXT_BINDING);
+    if (!b->http || !b->mig) {
+        free(b);
+        return MIG_E_NOSYS;
+    }
+    *ret_self = b;
+    return MIG_OK;
+}
+
+static mig_status describe(void *self, const mig_registrar *reg)
+{
+    (void)self;
+    for (size_t i = 0; i < sizeof faces / sizeof faces[0]; i++) {
+        mig_http_route r = {0};
+        r.struct_size = sizeof r;
+        r.exec = MIG_EXEC_LOOP;
+        r.method = "POST";
+        r.pattern = faces[i].pattern;
+        r.data = (void *)(uintptr_t)&faces[i];
+        r.on_request = on_request;
+        mig_status status = reg->extend(reg, MIG_EXT_HTTP_ROUTE, &r);
+        if (status != MIG_OK)
+            return status;
+    }
+    return MIG_OK;
+}
+
+static const mig_plugin http_binding = {
+    sizeof http_binding,
+    MIG_PLUGIN_UNLOADABLE,
+    "dev.migd.http-binding",
+    "1.0.0",
+    "MIG v0.1 over HTTP.",
+    NULL,
+    create,
+    describe,
+    NULL,
+    NULL,
+    free,
+    NULL,
+};
+MIG_PLUGIN_ENTRY(http_binding, &http_binding);

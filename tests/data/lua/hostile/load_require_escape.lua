@@ -1,0 +1,2 @@
+-- expect: load module names -- modules are below the folder of the script
+require "...etc.passwd"
