@@ -26,7 +26,13 @@ struct loading {
 };
 
 /* Variables of ours that are no settings. */
-static const char *const other_variables[] = {"MIGD_CONFIG", "MIGD_FAIL_ALLOC"};
+/* Ours, but no settings: of migctl, of the tests, and what daemon.c tells its child. */
+static const char *const other_variables[] = {"MIGD_CONFIG", "MIGD_URL",   "MIGD_TENANT",
+                                              "MIGD_DAEMON", "MIGD_BUILD", "MIGD_FAIL_ALLOC"};
+/* Wishes for safety that this version cannot grant: to ignore them would be a lie. */
+static const char *const safety_variables[] = {"MIGD_REQUIRE_TLS", "MIGD_TLS_CERT_FILE",
+                                               "MIGD_TLS_KEY_FILE", "MIGD_TLS_CLIENT_CA_FILE",
+                                               "MIGD_TENANT_MODE", "MIGD_METRICS_AUTH"};
 static const char *const nothing[] = {NULL};
 
 static size_t index_of(const struct setting *k)
@@ -219,6 +225,13 @@ static void report_unknown_variable(struct loading *l, str name)
     for (size_t i = 0; i < countof(other_variables); i++)
         if (str_eq(name, str_of(other_variables[i])))
             return;
+    for (size_t i = 0; i < countof(safety_variables); i++)
+        if (str_eq(name, str_of(safety_variables[i]))) {
+            diag_error(l->d, (struct diag_at){0}, "setting.unsupported",
+                       "%s: this version does not serve it yet; unset it to start without",
+                       safety_variables[i]);
+            return;
+        }
     for (size_t i = 0; i < settings_count; i++)
         names[i] = l->names[i];
     diag_warn(l->d, (struct diag_at){0}, "setting.env_unknown",

@@ -142,9 +142,10 @@ int ctl_reload(struct ctl *c)
 
 static int show_instances(const struct ctl *c, str body)
 {
-    static const char *const titles[] = {"NAME", "PLUGIN",     "VERSION", "STATE",
-                                         "DEBT", "GENERATION", NULL};
-    static const char *const names[] = {"name", "plugin", "version", "state", "debt", "generation"};
+    static const char *const titles[] = {"NAME", "PLUGIN", "VERSION", "STATE", "DEBT",
+                                         "CALLS", "ERRORS", "HEALTH", NULL};
+    static const char *const names[] = {"name", "plugin", "version", "state",
+                                        "debt", "calls",  "errors",  "health"};
     (void)c;
 
     print_entries(mig_json_member(body, "instances"), titles, names);

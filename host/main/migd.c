@@ -214,34 +214,43 @@ static const char *default_pid_file(void)
     return geteuid() == 0 ? "/run/migd.pid" : NULL;
 }
 
+static int act(struct options *o)
+{
+    int code;
+
+    if (!o->files.pid_file && (o->is_daemon || (o->action != RUN && o->action != CHECK)))
+        o->files.pid_file = default_pid_file();
+    if (o->is_daemon && !o->files.log_file)
+        o->files.log_file = geteuid() == 0 ? "/var/log/migd.log" : "migd.log";
+    const struct settings_source src = {o->config, (const char *const *)environ,
+                                        (const char *const *)o->flags};
+    switch (o->action) {
+    case SHOW_VERSION: printf("migd %s\n", MIGD_VERSION); return DAEMON_OK;
+    case SHOW_HELP: fputs(help, stdout); return DAEMON_OK;
+    case CHECK: return check(&src);
+    case STATUS: return daemon_status(&o->files, o->is_json);
+    case STOP: return daemon_stop(&o->files, 15000);
+    case RELOAD: return daemon_signal(&o->files, SIGHUP, "reload");
+    case LOG_ROTATE: return daemon_signal(&o->files, SIGUSR1, "log rotation");
+    case RESTART:
+        code = daemon_stop(&o->files, 15000);
+        if (code != DAEMON_OK)
+            return code;
+        o->is_daemon = true;
+        break;
+    case RUN: break;
+    }
+    return run(o, &src);
+}
+
 int main(int argc, char **argv)
 {
     struct options o = {0};
     int code = parse(&o, argc, argv);
 
-    if (code)
-        return code;
-    if (!o.files.pid_file && (o.is_daemon || (o.action != RUN && o.action != CHECK)))
-        o.files.pid_file = default_pid_file();
-    if (o.is_daemon && !o.files.log_file)
-        o.files.log_file = geteuid() == 0 ? "/var/log/migd.log" : "migd.log";
-    const struct settings_source src = {o.config, (const char *const *)environ,
-                                        (const char *const *)o.flags};
-    switch (o.action) {
-    case SHOW_VERSION: printf("migd %s\n", MIGD_VERSION); return DAEMON_OK;
-    case SHOW_HELP: fputs(help, stdout); return DAEMON_OK;
-    case CHECK: return check(&src);
-    case STATUS: return daemon_status(&o.files, o.is_json);
-    case STOP: return daemon_stop(&o.files, 15000);
-    case RELOAD: return daemon_signal(&o.files, SIGHUP, "reload");
-    case LOG_ROTATE: return daemon_signal(&o.files, SIGUSR1, "log rotation");
-    case RESTART:
-        code = daemon_stop(&o.files, 15000);
-        if (code != DAEMON_OK)
-            return code;
-        o.is_daemon = true;
-        break;
-    case RUN: break;
-    }
-    return run(&o, &src);
+    if (code == 0)
+        code = act(&o);
+    for (size_t i = 0; i < o.flag_count; i++)
+        free(o.flags[i]);
+    return code;
 }
