@@ -43,7 +43,8 @@ static bool digest_of_file(const char *path, char out[DIGEST_HEX + 1])
     return f != NULL;
 }
 
-static void note_sources(struct instance *i)
+/* One digest over all of them. */
+static void digest_sources(const struct instance *i, char out[DIGEST_HEX + 1])
 {
     const mig_ext_sources *ext =
         i->plugin.get_extension ? i->plugin.get_extension(i->self, MIG_EXT_SOURCES) : NULL;
@@ -59,15 +60,15 @@ static void note_sources(struct instance *i)
         digest_add_part(all, digest_of_file(path, one) ? str_of(one) : S("unreadable"));
         free(path);
     }
-    digest_take(all, i->sources);
+    digest_take(all, out);
 }
 
 bool factory_is_fresh(const struct instance *i)
 {
-    struct instance now = *i;
+    char now[DIGEST_HEX + 1];
 
-    note_sources(&now);
-    return !strcmp(now.sources, i->sources);
+    digest_sources(i, now);
+    return !strcmp(now, i->sources);
 }
 
 /* --- life --------------------------------------------------------------------------------------- */
@@ -87,7 +88,7 @@ static void do_create(void *arg)
 
     j->status = i->plugin.create(&i->host, str_of(j->config), &i->self);
     if (j->status == MIG_OK)
-        note_sources(i);
+        digest_sources(i, i->sources);
 }
 
 static void do_start(void *arg)

@@ -38,6 +38,7 @@ void instance_free(struct instance *i)
 {
     if (!i)
         return;
+    pool_share_close(i->core->pool, &i->share);
     if (i->module_unref)
         i->module_unref(i->module);
     gates_free(i);

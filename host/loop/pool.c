@@ -8,7 +8,7 @@
  * handlers never pays for them. */
 struct pool {
     pthread_mutex_t lock;
-    pthread_cond_t has_work;
+    pthread_cond_t has_work, share_is_idle;
     struct pool_share *first, **last; /* shares with a job that may run, served in turn */
     size_t limit, threads, idle, waiting;
     pthread_t *ids;
@@ -23,7 +23,8 @@ struct pool *pool_new(size_t threads)
         free(p);
         return NULL;
     }
-    must(pthread_mutex_init(&p->lock, NULL) == 0 && pthread_cond_init(&p->has_work, NULL) == 0);
+    must(pthread_mutex_init(&p->lock, NULL) == 0 && pthread_cond_init(&p->has_work, NULL) == 0 &&
+         pthread_cond_init(&p->share_is_idle, NULL) == 0);
     p->limit = threads;
     p->last = &p->first;
     return p;
@@ -74,9 +75,10 @@ static void *work(void *arg)
             continue;
         }
         pthread_mutex_unlock(&p->lock);
-        t->run(t); /* t may be gone after this; the share lives as long as its user has debt */
+        t->run(t); /* t may be gone after this; the share stays until pool_share_close() */
         pthread_mutex_lock(&p->lock);
-        s->running--;
+        if (--s->running == 0)
+            pthread_cond_broadcast(&p->share_is_idle);
         list_share(p, s);
         if (p->is_stopping)
             pthread_cond_broadcast(&p->has_work);
@@ -121,6 +123,14 @@ void pool_run_admitted(struct pool *p, struct pool_share *s, struct task *t)
     pthread_mutex_unlock(&p->lock);
 }
 
+void pool_share_close(struct pool *p, struct pool_share *s)
+{
+    pthread_mutex_lock(&p->lock);
+    while (s->running || s->waiting)
+        pthread_cond_wait(&p->share_is_idle, &p->lock);
+    pthread_mutex_unlock(&p->lock);
+}
+
 void pool_stats(struct pool *p, size_t *ret_waiting, size_t *ret_busy, size_t *ret_threads)
 {
     pthread_mutex_lock(&p->lock);
@@ -141,6 +151,7 @@ void pool_free(struct pool *p)
     for (size_t i = 0; i < p->threads; i++)
         pthread_join(p->ids[i], NULL);
     pthread_cond_destroy(&p->has_work);
+    pthread_cond_destroy(&p->share_is_idle);
     pthread_mutex_destroy(&p->lock);
     free(p->ids);
     free(p);

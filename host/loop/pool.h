@@ -25,6 +25,8 @@ void pool_free(struct pool *p);
 bool pool_run(struct pool *p, struct pool_share *s, struct task *t);
 /* [any] Run t even beyond the queue's limit: the continuation of work already admitted. */
 void pool_run_admitted(struct pool *p, struct pool_share *s, struct task *t);
+/* Before a share's memory goes: waits until no worker touches it any more. Its jobs must be over. */
+void pool_share_close(struct pool *p, struct pool_share *s);
 /* [any] For metrics and load_factor: jobs waiting, threads busy, threads. */
 void pool_stats(struct pool *p, size_t *ret_waiting, size_t *ret_busy, size_t *ret_threads);
 #endif
