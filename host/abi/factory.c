@@ -75,7 +75,6 @@ bool factory_is_fresh(const struct instance *i)
 
 struct life_job {
     struct instance *instance;
-    const char *config;
     struct diag *d;
     mig_status status;
     struct catalogue *catalogue;
@@ -86,7 +85,7 @@ static void do_create(void *arg)
     struct life_job *j = arg;
     struct instance *i = j->instance;
 
-    j->status = i->plugin.create(&i->host, str_of(j->config), &i->self);
+    j->status = i->plugin.create(&i->host, str_of(i->config), &i->self);
     if (j->status == MIG_OK)
         digest_sources(i, i->sources);
 }
@@ -158,6 +157,7 @@ static struct instance *instance_new(struct core *core, const struct instance_sp
     i->core = core;
     i->name = str_dup(str_of(s->name));
     i->source = str_dup(str_of(s->source));
+    i->config = str_dup(str_of(s->config));
     i->plugin = entry_copy_plugin(p);
     i->module = m;
     i->module_unref = unref_module;
@@ -188,13 +188,10 @@ struct instance *factory_create(struct core *core, const struct instance_spec *s
         return NULL;
     }
     struct instance *i = instance_new(core, s, m, p);
-    bool in_time = true;
-    if (run(i, do_create, "create", s->life_ms, (struct life_job){.instance = i, .config = s->config},
-            &job, d))
+    if (run(i, do_create, "create", s->life_ms, (struct life_job){.instance = i}, &job, d))
         return i;
-    in_time = i->findings == NULL;
-    if (in_time)
-        instance_free(i);
+    if (!i->findings)
+        instance_free(i); /* otherwise create() still runs, and keeps it */
     return NULL;
 }
 

@@ -223,14 +223,26 @@ static void result_drop(struct call_result *r)
     r->release = NULL;
 }
 
+/* A call that was answered needs its generation no more: what the plugin still owes keeps its
+ * instance alive, but not a configuration. */
+static void maybe_unpin(struct call *c)
+{
+    struct gen *gen = c->gen;
+
+    if (!gen || !c->is_answered || atomic_load(&c->holds))
+        return;
+    c->gen = NULL;
+    gen_unpin(gen, c->home);
+}
+
 /* Reuses the slot when nothing refers to the call any more. Nobody touches c after calling this. */
 static void maybe_free(struct call *c)
 {
+    maybe_unpin(c);
     if (state_of(atomic_load(&c->word)) != CALL_ENDED || !c->is_ended || c->is_draining_end || c->strand_is_running ||
         c->strand_queue.first || atomic_load(&c->holds) || !list_is_empty(&c->children))
         return;
     struct call_table *t = core_loop_of(c->core, c->home)->calls;
-    struct gen *gen = c->gen;
     struct arena *arena = c->arena;
 
     if (c->kind->free)
@@ -244,7 +256,6 @@ static void maybe_free(struct call *c)
     atomic_store(&c->word, generation << 32 | CALL_FREE);
     c->next_free = t->free;
     t->free = c;
-    gen_unpin(gen, t->home);
     arena_unref(arena);
 }
 

@@ -93,7 +93,7 @@ struct call {
     const struct call_kind *kind;
     void *owner; /* kind-specific, lives in the arena */
     struct core *core;
-    struct gen *gen; /* pinned */
+    struct gen *gen; /* pinned until the call is answered, then NULL */
     struct arena *arena;
     const struct principal *principal;
     struct call_handler handler;

@@ -56,8 +56,6 @@ void core_free(struct core *core)
 struct farewell {
     struct task task;
     struct instance *instance;
-    void (*fn)(struct instance *i);
-    void (*then)(struct loop *l, uint64_t v);
 };
 
 static void life_quiesce(void *arg)
@@ -81,6 +79,24 @@ static void abandon(struct instance *i, const char *why)
               F_Z("hint", "see the plugin guide, 'Ending calls'"));
 }
 
+static void job(struct instance *i, void (*run)(struct task *t))
+{
+    struct farewell *f = malloc(sizeof *f);
+
+    must(f);
+    *f = (struct farewell){.task.run = run, .instance = i};
+    life_post(i->core->life, &f->task);
+}
+
+/* Modules belong to the job thread, and with an instance its module may go. */
+static void do_free(struct task *t)
+{
+    struct farewell *f = container_of(t, struct farewell, task);
+
+    instance_free(f->instance);
+    free(f);
+}
+
 static void destroyed(struct loop *l, uint64_t v)
 {
     struct instance *i = (struct instance *)(uintptr_t)v;
@@ -88,7 +104,7 @@ static void destroyed(struct loop *l, uint64_t v)
     (void)l;
     i->core->destroyed++;
     list_remove(&i->in_core);
-    instance_free(i);
+    job(i, do_free);
 }
 
 static void do_destroy(struct task *t)
@@ -101,15 +117,6 @@ static void do_destroy(struct task *t)
     else
         abandon(i, "destroy() did not return");
     free(f);
-}
-
-static void job(struct instance *i, void (*run)(struct task *t))
-{
-    struct farewell *f = malloc(sizeof *f);
-
-    must(f);
-    *f = (struct farewell){.task.run = run, .instance = i};
-    life_post(i->core->life, &f->task);
 }
 
 static void look_at_draining(struct timer *t);

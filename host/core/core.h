@@ -18,7 +18,7 @@ struct kv_store;
 struct core_loop {
     struct gen *gen; /* for new requests */
     struct call_table *calls;
-    uint64_t drain_deadline_ms;
+    struct timer old_streams; /* looks for streams that outlive their instance */
 };
 
 /* Any thread reads; written by the control thread before the loops run, except the atomics. */

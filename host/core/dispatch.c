@@ -78,12 +78,12 @@ static void answer_now(struct op *op, const struct call_result *r)
 {
     struct call_result kept = *r;
 
-    atomic_fetch_add_explicit(&op->cap->instance->calls, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&op->provider->calls, 1, memory_order_relaxed);
     if (r->status == MIG_OK) {
         answer_result(op, r->json);
         return;
     }
-    atomic_fetch_add_explicit(&op->cap->instance->errors, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&op->provider->errors, 1, memory_order_relaxed);
     kept.release = NULL;
     kept.details = is_object(op, r->details) ? arena_copy(op->arena, str_trim(r->details)) : S("{}");
     kept.message = str_is_utf8(r->message) ? arena_copy(op->arena, r->message) : S("");
@@ -99,7 +99,7 @@ static void on_answer(struct call *c, const struct call_result *r)
 {
     struct op *op = c->owner;
 
-    if (op->waits_at_gate && gate_give_up(op->cap->gate, &op->gate_task)) {
+    if (op->waits_at_gate && gate_give_up(op->gate, &op->gate_task)) {
         op->waits_at_gate = false;
         op->end_unseen = true;
     }
@@ -113,7 +113,7 @@ static void on_free(struct call *c)
     struct op *op = c->owner;
 
     if (op->has_gate)
-        gate_leave(op->cap->gate);
+        gate_leave(op->gate);
     op->call = NULL;
 }
 
@@ -121,7 +121,7 @@ static void on_start(struct call *c)
 {
     struct op *op = c->owner;
 
-    op->cap->invoke(op->cap->instance->self, c->handler.data, call_handle(c), &op->request);
+    op->invoke(op->provider->self, c->handler.data, call_handle(c), &op->request);
 }
 
 /* --- frames to the binding ----------------------------------------------------------------------
@@ -254,7 +254,7 @@ static void fill_request(struct op *op, uint64_t deadline_ns)
         .mode = op->mode,
         .hops = op->hops,
         .deadline_ns = deadline_ns,
-        .capability = str_of(op->cap->id),
+        .capability = arena_copy(op->arena, str_of(op->cap->id)),
         .message_id = h->message_id,
         .tenant_id = h->tenant_id,
         .session_id = h->session_id,
@@ -314,7 +314,7 @@ static void run_open(struct call *parent, struct strand_event *e)
 
 static mig_status start(struct op *op)
 {
-    struct gate *g = op->cap->gate;
+    struct gate *g = op->gate;
     struct call *c = op->call;
 
     op->gate_task.run = gate_opened;
@@ -336,6 +336,9 @@ mig_status stage_dispatch(struct op *op)
         return op_fail(op, MIG_TIMEOUT, "cancelled", "invocation cancelled: the caller left");
     uint64_t deadline_ns = deadline_of(op);
     fill_request(op, deadline_ns);
+    op->invoke = op->cap->invoke;
+    op->gate = op->cap->gate;
+    op->provider = op->cap->instance;
     struct call *c = call_open(core_loop_of(op->core, op->home)->calls,
                                &(struct call_spec){
                                    .kind = &invocation,

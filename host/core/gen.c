@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-enum { GEN_ARENA_LIMIT = 256 << 20 };
+enum { GEN_ARENA_LIMIT = 256 << 20, STREAMS_SLACK_MS = 100 };
 
 struct gen *gen_new(struct core *core)
 {
@@ -169,13 +169,54 @@ static void all_adopted(struct loop *l, uint64_t v)
     free(p);
 }
 
+static bool has_instance(const struct gen *g, const struct instance *i)
+{
+    for (size_t n = 0; n < g->catalogue_count; n++)
+        if (g->catalogues[n]->instance == i)
+            return true;
+    return false;
+}
+
+/* Has the call had its time on an instance that is no longer served? */
+static bool is_over(struct call *c, const struct loop *l, const struct gen *current)
+{
+    const struct gen_pin *pin = c->gen ? &c->gen->pins[l->index] : NULL;
+
+    return pin && pin->is_retired &&
+           loop_now_ms(l) - pin->retired_ms >= c->gen->policy.drain_streams_ms &&
+           !has_instance(current, atomic_load(&c->instance));
+}
+
+/* Calls that outlive their instance's time: long streams. Unary ones have ended by their deadline. */
+static void end_old_streams(struct timer *t)
+{
+    struct core_loop *cl = container_of(t, struct core_loop, old_streams);
+    struct loop *l = loop_current();
+    struct list *open = call_table_open(cl->calls);
+
+    for (struct list *at = open->next, *next; at != open; at = next) {
+        struct call *c = container_of(at, struct call, in_table);
+        next = at->next;
+        if (is_over(c, l, cl->gen))
+            call_abort(c, CALL_STOP,
+                       &(struct call_result){.status = MIG_UNAVAILABLE,
+                                             .message = S("the provider was replaced by a reload"),
+                                             .details = S("{\"reason\":\"reload\"}")});
+    }
+}
+
 static void retire_here(struct gen *old, struct loop *l)
 {
+    uint64_t wait_ms = old->policy.drain_streams_ms + STREAMS_SLACK_MS;
+
     struct gen_pin *pin = &old->pins[l->index];
 
     pin->is_retired = true;
+    pin->retired_ms = loop_now_ms(l);
     if (pin->pins == 0)
         let_go(old);
+    else
+        loop_timer(l, &old->core->per_loop[l->index].old_streams, wait_ms, end_old_streams);
 }
 
 static void adopt(struct loop *l, uint64_t v)

@@ -18,6 +18,7 @@ struct capability_family {
 
 struct gen_pin {
     _Alignas(64) uint64_t pins; /* owner: its loop */
+    uint64_t retired_ms;
     bool is_retired;
 };
 

@@ -45,6 +45,7 @@ void instance_free(struct instance *i)
     free(i->name);
     free(i->identity);
     free(i->source);
+    free(i->config);
     free(atomic_load(&i->health_text));
     free(i->debt);
     free(i);

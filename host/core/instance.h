@@ -38,6 +38,7 @@ struct instance {
     char *name;              /* providers.<name>, unique in a generation      */
     char *identity;          /* hex digest of module, plugin id, config, limits, sources */
     char sources[65];        /* digest of the files it read                   */
+    char *config;            /* what create() got; it may outlive the reload */
     char *source;            /* "hello.so", "weather.lua", "built-in"         */
     mig_plugin plugin;       /* own copy; members the module lacks are zero   */
     void *self;

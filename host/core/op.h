@@ -45,8 +45,12 @@ struct op {
     uint32_t mode;
     uint32_t hops;
 
-    struct capability *cap;
+    struct capability *cap;      /* until the answer */
     struct instance *instance;   /* who gets on_done */
+    /* Copies of what outlives the generation, which is let go when the caller has its answer. */
+    void (*invoke)(void *self, void *data, mig_call call, const mig_request *req);
+    struct gate *gate;
+    struct instance *provider;
     struct call *call;           /* the provider's; NULL before dispatch and after its end */
     mig_call handle;             /* of call */
     struct call_child child;     /* in the parent's list, while call is set */

@@ -16,6 +16,9 @@ struct visit {
     const struct route *route;
     struct principal *principal;
     struct call *call;
+    /* Copies of what outlives the generation. */
+    void (*on_request)(void *self, void *data, mig_call ex, const mig_http_request *rq);
+    struct instance *instance;
     mig_http_request request;
     str params[ROUTE_PARAMS_MAX];
     bool is_refused;
@@ -108,8 +111,7 @@ static void start(struct call *c)
 {
     struct visit *v = c->owner;
 
-    v->route->def->on_request(v->route->instance->self, v->route->def->data, call_handle(c),
-                              &v->request);
+    v->on_request(v->instance->self, c->handler.data, call_handle(c), &v->request);
 }
 
 static mig_status frame(struct call *c, str bytes)
@@ -118,23 +120,51 @@ static mig_status frame(struct call *c, str bytes)
     return exchange_write(v->x, bytes);
 }
 
+static bool is_visible(str id)
+{
+    for (size_t i = 0; i < id.len; i++)
+        if ((unsigned char)id.ptr[i] < 0x21 || (unsigned char)id.ptr[i] > 0x7E)
+            return false;
+    return id.len > 0 && id.len <= 128;
+}
+
+/* Every answer carries MIG-Message-ID (MIG v0.1 2): the plugin's, the client's, or a new one. */
 static mig_status respond(struct call *c, uint32_t status, const void *headers, uint32_t count)
 {
     struct visit *v = c->owner;
-    return exchange_head(v->x, status, headers, count);
+    const mig_header *given = headers;
+
+    for (uint32_t i = 0; i < count; i++)
+        if (str_eq_nocase(given[i].name, S("MIG-Message-ID")))
+            return exchange_head(v->x, status, given, count);
+    mig_header *all = arena_alloc(c->arena, (count + 1) * sizeof *all);
+    str sent = exchange_header(v->x, S("mig-message-id"));
+    if (!all)
+        return MIG_E_NOMEM;
+    if (count)
+        memcpy(all, given, count * sizeof *all);
+    all[count] = (mig_header){S("MIG-Message-ID"), is_visible(sent) ? sent : new_id(c->arena)};
+    return exchange_head(v->x, status, all, count + 1);
 }
 
 /* What callers may see of an error that no binding has put into words. */
-static struct call_result shown(const struct call_result *r)
+static struct call_result shown(struct arena *a, const struct call_result *r)
 {
-    if (r->status != MIG_OK && r->status != MIG_INTERNAL)
-        return *r;
-    return (struct call_result){.status = MIG_INTERNAL, .message = S("the provider failed")};
+    struct call_result s = *r;
+
+    if (r->status == MIG_OK || r->status == MIG_INTERNAL)
+        return (struct call_result){.status = MIG_INTERNAL, .message = S("the provider failed")};
+    if (!str_is_utf8(s.message))
+        s.message = S("");
+    str details = str_trim(s.details);
+    if (!details.len || details.ptr[0] != '{' || !json_check(a, details, NULL))
+        s.details = S("{}");
+    return s;
 }
 
 static void answer_with_envelope(struct exchange *x, const struct call_result *r)
 {
-    const struct call_result s = shown(r);
+    const struct call_result s = shown(x->arena, r);
     str id = new_id(x->arena), body = envelope_bare(x->arena, &s, id);
     const mig_header h[] = {{S("Content-Type"), S("application/json")}, {S("MIG-Message-ID"), id}};
 
@@ -246,6 +276,8 @@ static void fill(struct visit *v)
 {
     struct exchange *x = v->x;
 
+    v->on_request = v->route->def->on_request;
+    v->instance = v->route->instance;
     v->request = (mig_http_request){
         .struct_size = sizeof v->request,
         .header_count = x->header_count,

@@ -70,9 +70,10 @@ static void look_at_calls(struct loop *l, uint64_t v)
         pthread_mutex_lock(&g->lock);
         if (age >= g->best->age_ms) {
             g->best->age_ms = age;
-            const char *what = op ? op->cap->id : c->kind->name;
+            str what = op ? op->request.capability : str_of(c->kind->name);
             str id = op ? op->header.message_id : S("");
-            memcpy(g->best->capability, what, strlen(what) + 1);
+            memcpy(g->best->capability, what.ptr, what.len);
+            g->best->capability[what.len] = 0;
             memcpy(g->best->message_id, id.ptr, id.len);
             g->best->message_id[id.len] = 0;
         }

@@ -17,7 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { STOP_LOOK_MS = 10, RETIRE_MS = 3000 };
+enum { STOP_LOOK_MS = 10, RETIRE_MS = 3000, REDESCRIBE_MS = 100 };
 
 static struct node *the_node; /* for control_verb(), which knows only the core */
 
@@ -284,6 +284,7 @@ void node_stop(struct node *n, int exit_code)
     notify_systemd("STOPPING=1");
     watch_free(n->watch);
     n->watch = NULL;
+    timer_stop(&n->control->timers, &n->redescribe);
     n->stop_ms = loop_now_ms(n->control) + (uint64_t)(s ? s->stop_timeout_ms : 0);
     on_all(n, drain_here);
     look(n, wait_connections);
@@ -291,12 +292,19 @@ void node_stop(struct node *n, int exit_code)
 
 /* --- the whole ---------------------------------------------------------------------------------- */
 
+static void redescribe_now(struct timer *t)
+{
+    struct node *n = container_of(t, struct node, redescribe);
+    reload_ask(n->reloader, &(struct reload_ask){0}, nobody_waits, n);
+}
+
+/* A plugin that asks in a loop gets ten generations a second, not a thousand. */
 static void redescribe_here(struct loop *l, uint64_t v)
 {
     struct node *n = (struct node *)(uintptr_t)v;
 
-    (void)l;
-    reload_ask(n->reloader, &(struct reload_ask){0}, nobody_waits, n);
+    if (!timer_is_running(&n->redescribe))
+        loop_timer(l, &n->redescribe, REDESCRIBE_MS, redescribe_now);
 }
 
 static void request_redescribe(struct core *core)

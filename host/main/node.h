@@ -29,7 +29,7 @@ struct node {
     struct watch *watch;
     uint64_t started_ms;
     uint64_t stop_ms;      /* how long calls may go on after a stop was asked for */
-    struct timer stop_timer;
+    struct timer stop_timer, redescribe;
     bool is_ready;         /* control: the first generation serves */
     int exit_code;
     uv_signal_t *signals;

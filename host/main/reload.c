@@ -18,6 +18,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* plugin-abi.md 16: more of the same would only leak more. */
+enum { ABANDONED_MAX = 5 };
+
 /* Somebody who asked and waits. */
 struct waiting {
     struct waiting *next;
@@ -38,6 +41,7 @@ struct build {
     struct manifest *manifest;
     struct plan *plan;
     struct instance **instances; /* per wanted of the plan */
+    struct str_list blocked;     /* plugin ids that were abandoned too often */
     bool *is_new;
     struct gen *gen;
     uint64_t began_ns, built_ns;
@@ -128,6 +132,18 @@ static struct module *module_of(struct build *b, const struct wanted *w)
     return m;
 }
 
+static bool is_blocked(struct build *b, const mig_plugin *p, const struct wanted *w)
+{
+    for (size_t i = 0; i < b->blocked.count; i++)
+        if (!strcmp(b->blocked.items[i], p->id)) {
+            diag_error(&b->d, w->at, "plugin.abandoned",
+                       "%s: %d instances of %s never ended their calls; restart to load it again",
+                       w->name, ABANDONED_MAX, p->id);
+            return true;
+        }
+    return false;
+}
+
 static void make_instance(struct build *b, size_t n)
 {
     const struct wanted *w = &b->plan->list[n];
@@ -140,7 +156,7 @@ static void make_instance(struct build *b, size_t n)
     struct instance_spec spec = spec_of(b, w, p ? p->id : NULL);
     factory_identity(&spec, m, identity);
     struct instance *have = p ? carried_over(b, w, identity) : NULL;
-    if (!p || have) {
+    if (!p || have || is_blocked(b, p, w)) {
         b->instances[n] = have;
         module_unref(m);
         return;
@@ -371,6 +387,9 @@ static void finish(struct build *b, bool is_ok, uint64_t adopted_ns)
     }
     buf_deinit(&json);
     diag_deinit(&b->d);
+    for (size_t i = 0; i < b->blocked.count; i++)
+        free(b->blocked.items[i]);
+    free(b->blocked.items);
     plan_free(b->plan);
     free(b->instances);
     free(b->is_new);
@@ -472,6 +491,29 @@ static void built(struct loop *l, uint64_t v)
     }
 }
 
+/* Plugin ids of which ABANDONED_MAX instances were abandoned. */
+static void find_blocked(struct build *b)
+{
+    struct list *all = &b->r->core->instances;
+    size_t n = 0;
+
+    for (struct list *l = all->next; l != all; l = l->next)
+        n++;
+    b->blocked.items = calloc(n + 1, sizeof(char *));
+    must(b->blocked.items);
+    for (struct list *l = all->next; l != all; l = l->next) {
+        const struct instance *i = container_of(l, struct instance, in_core);
+        unsigned same = 0;
+        for (struct list *o = l; o != all; o = o->next) {
+            const struct instance *other = container_of(o, struct instance, in_core);
+            same += atomic_load(&other->state) == INSTANCE_ABANDONED &&
+                    !strcmp(other->plugin.id, i->plugin.id);
+        }
+        if (same >= ABANDONED_MAX)
+            must(b->blocked.items[b->blocked.count++] = strdup(i->plugin.id));
+    }
+}
+
 static bool is_plain(const struct reload_ask *a)
 {
     return !a->is_dry_run && !a->manifest && !a->capabilities && !a->fresh;
@@ -506,6 +548,7 @@ static void start_next(struct reloader *r)
     b->r = r;
     b->old = r->core->current;
     diag_init(&b->d);
+    find_blocked(b);
     b->job.run = run_build;
     r->is_busy = true;
     life_post(r->core->life, &b->job);

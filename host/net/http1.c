@@ -366,14 +366,20 @@ str exchange_header(const struct exchange *x, str name)
     return (str){NULL, 0};
 }
 
-static const char *reason_phrase(unsigned status)
+/* llhttp spells it NOT_FOUND; RFC 9110 writes Not Found. */
+static void add_phrase(struct arena_text *t, unsigned status)
 {
-    switch (status) {
-#define PHRASE(num, name, string)                                                                  \
-    case num: return #string;
-        HTTP_STATUS_MAP(PHRASE)
-#undef PHRASE
-    default: return "Status";
+    str name = str_of(llhttp_status_name((llhttp_status_t)status));
+    size_t from = t->len;
+
+    text_add(t, name);
+    for (size_t i = 0; i < name.len && !t->has_failed; i++) {
+        char *c = &t->ptr[from + i];
+        bool is_first = i == 0 || c[-1] == ' ';
+        if (*c == '_')
+            *c = ' ';
+        else if (!is_first && *c >= 'A' && *c <= 'Z')
+            *c |= 0x20;
     }
 }
 
@@ -422,10 +428,14 @@ mig_status exchange_head(struct exchange *x, unsigned status, const mig_header *
     x->has_answer = true;
     x->status = status;
     text_init(t, x->arena, 512);
-    text_add(t, S("HTTP/1.1 "));
-    text_addu(t, status);
-    text_add(t, S(" "));
-    text_add(t, str_of(reason_phrase(status)));
+    if (status == 200) {
+        text_add(t, S("HTTP/1.1 200 OK"));
+    } else {
+        text_add(t, S("HTTP/1.1 "));
+        text_addu(t, status);
+        text_add(t, S(" "));
+        add_phrase(t, status);
+    }
     for (uint32_t i = 0; i < count; i++) {
         text_add(t, S("\r\n"));
         text_add(t, headers[i].name);
