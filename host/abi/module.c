@@ -8,10 +8,12 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -270,6 +272,35 @@ static bool is_unloadable(const struct module *mod)
     return true;
 }
 
+/* Gives the clean pages of a retired module back: code and constants come from its file again should
+ * anything still run there. Written pages (relocations, data) stay. */
+static int rest_segments(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    const struct link_map *map = arg;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+    (void)size;
+    if (info->dlpi_addr != map->l_addr)
+        return 0;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+        if (p->p_type != PT_LOAD || p->p_flags & PF_W)
+            continue;
+        uintptr_t from = (info->dlpi_addr + p->p_vaddr) & ~(page - 1);
+        uintptr_t to = (info->dlpi_addr + p->p_vaddr + p->p_memsz + page - 1) & ~(page - 1);
+        madvise((void *)from, to - from, MADV_DONTNEED);
+    }
+    return 1;
+}
+
+static void rest(struct module *mod)
+{
+    struct link_map *map = NULL;
+
+    if (mod->handle && dlinfo(mod->handle, RTLD_DI_LINKMAP, &map) == 0 && map)
+        dl_iterate_phdr(rest_segments, map);
+}
+
 void module_unref(struct module *mod)
 {
     struct modules *m = mod->all;
@@ -284,10 +315,12 @@ void module_unref(struct module *mod)
             }
         dlclose(mod->handle);
         free(mod);
-    } else if (atomic_fetch_add(&m->retired, 1) + 1 == RETIRED_WARN) {
+        return;
+    }
+    rest(mod);
+    if (atomic_fetch_add(&m->retired, 1) + 1 == RETIRED_WARN)
         log_warn("module.retired", F_U64("count", RETIRED_WARN),
                  F_Z("hint", "modules that nothing uses stay mapped; a restart frees them"));
-    }
 }
 
 const char *module_sha256(const struct module *m)
