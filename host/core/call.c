@@ -616,3 +616,27 @@ void call_frames_are_out(struct call *c)
     if (c->is_draining_end)
         give_result(c);
 }
+
+/* Ending one call may end others, so the handles are noted first. */
+void call_table_abort(struct call_table *t, bool (*which)(struct call *c, void *arg), void *arg,
+                      const struct call_result *r)
+{
+    size_t n = 0;
+
+    for (struct list *at = t->open.next; at != &t->open; at = at->next)
+        n++;
+    mig_call *noted = calloc(n + 1, sizeof *noted);
+    must(noted);
+    n = 0;
+    for (struct list *at = t->open.next; at != &t->open; at = at->next) {
+        struct call *c = container_of(at, struct call, in_table);
+        if (!which || which(c, arg))
+            noted[n++] = call_handle(c);
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct call *c = call_find(t->core, noted[i]);
+        if (c)
+            call_abort(c, CALL_STOP, r);
+    }
+    free(noted);
+}

@@ -209,6 +209,9 @@ void call_messages_free(struct call *c);
 /* [any] Give the bytes back once the present host function has returned. */
 void payload_release_later(struct core *core, const mig_payload *p);
 
+/* Home loop. call_abort() with CALL_STOP for every open call that `which` names (NULL: all). */
+void call_table_abort(struct call_table *t, bool (*which)(struct call *c, void *arg), void *arg,
+                      const struct call_result *r);
 /* Home loop. Calls open now on this loop, oldest first. */
 struct list *call_table_open(struct call_table *t);
 /* [any] Uses of dead handles since the start. */

@@ -187,22 +187,21 @@ static bool is_over(struct call *c, const struct loop *l, const struct gen *curr
            !has_instance(current, atomic_load(&c->instance));
 }
 
+static bool is_over_here(struct call *c, void *arg)
+{
+    struct loop *l = arg;
+    return is_over(c, l, c->core->per_loop[l->index].gen);
+}
+
 /* Calls that outlive their instance's time: long streams. Unary ones have ended by their deadline. */
 static void end_old_streams(struct timer *t)
 {
     struct core_loop *cl = container_of(t, struct core_loop, old_streams);
-    struct loop *l = loop_current();
-    struct list *open = call_table_open(cl->calls);
 
-    for (struct list *at = open->next, *next; at != open; at = next) {
-        struct call *c = container_of(at, struct call, in_table);
-        next = at->next;
-        if (is_over(c, l, cl->gen))
-            call_abort(c, CALL_STOP,
-                       &(struct call_result){.status = MIG_UNAVAILABLE,
-                                             .message = S("the provider was replaced by a reload"),
-                                             .details = S("{\"reason\":\"reload\"}")});
-    }
+    call_table_abort(cl->calls, is_over_here, loop_current(),
+                     &(struct call_result){.status = MIG_UNAVAILABLE,
+                                           .message = S("the provider was replaced by a reload"),
+                                           .details = S("{\"reason\":\"reload\"}")});
 }
 
 static void retire_here(struct gen *old, struct loop *l)

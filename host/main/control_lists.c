@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+enum { STALLED_NS = 100000000 };
+
 /* --- small parts -------------------------------------------------------------------------------- */
 
 static void add_time(struct buf *b, const char *name, uint64_t wall_ms)
@@ -83,16 +85,36 @@ static void look_at_calls(struct loop *l, uint64_t v)
     uv_sem_post(&g->done);
 }
 
-/* Waits for the loops: control may, briefly; loops never wait for control. */
+/* A loop that a handler holds up is not asked: the question "why does it hang" must be answered. */
+static bool answers(const struct loop *l)
+{
+    uint64_t since = atomic_load(&((struct loop *)(uintptr_t)l)->busy_since_ns);
+    uint64_t now = clock_now_ns();
+
+    return !since || now < since + STALLED_NS;
+}
+
+/* Runs fn on every loop that answers, and waits: control may, briefly; loops never wait for control.
+ * fn posts the semaphore. */
+static void ask_loops(struct node *n, void (*fn)(struct loop *l, uint64_t v), void *arg, uv_sem_t *done)
+{
+    size_t asked = 0;
+
+    for (size_t l = 0; l < n->loop_count; l++)
+        if (answers(n->loops[l])) {
+            loop_post_fn(n->loops[l], fn, (uintptr_t)arg);
+            asked++;
+        }
+    while (asked--)
+        uv_sem_wait(done);
+}
+
 static void gather_oldest(struct node *n, struct instance *i, struct oldest *best)
 {
     struct gather g = {.node = n, .instance = i, .best = best};
 
     must(pthread_mutex_init(&g.lock, NULL) == 0 && uv_sem_init(&g.done, 0) == 0);
-    for (size_t l = 0; l < n->loop_count; l++)
-        loop_post_fn(n->loops[l], look_at_calls, (uintptr_t)&g);
-    for (size_t l = 0; l < n->loop_count; l++)
-        uv_sem_wait(&g.done);
+    ask_loops(n, look_at_calls, &g, &g.done);
     uv_sem_destroy(&g.done);
     pthread_mutex_destroy(&g.lock);
 }
@@ -129,10 +151,7 @@ void list_generations(struct node *n, struct buf *out)
     size_t at = 0;
     for (struct list *l = n->core->gens.next; l != &n->core->gens; l = l->next)
         p.gens[at++] = container_of(l, struct gen, in_core);
-    for (size_t l = 0; l < n->loop_count; l++)
-        loop_post_fn(n->loops[l], look_at_pins, (uintptr_t)&p);
-    for (size_t l = 0; l < n->loop_count; l++)
-        uv_sem_wait(&p.done);
+    ask_loops(n, look_at_pins, &p, &p.done);
     buf_addf(out, "{\"current\":%llu,\"generations\":[", u(n->core->current->number));
     for (size_t g = 0; g < p.gen_count; g++) {
         const struct gen *gen = p.gens[g];

@@ -203,9 +203,12 @@ static int run(struct options *o, const struct settings_source *src)
     if (!daemon_claim(&o->files))
         return DAEMON_FAILED;
     start_log(o, s);
-    int code = node_run(src, s);
+    bool is_forced;
+    int code = node_run(src, s, &is_forced);
     logwriter_stop();
     daemon_release(&o->files);
+    if (is_forced)
+        _exit(code);
     return code;
 }
 

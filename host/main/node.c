@@ -209,15 +209,11 @@ static void drain_here(struct loop *l, uint64_t v)
 static void abort_here(struct loop *l, uint64_t v)
 {
     struct node *n = (struct node *)(uintptr_t)v;
-    struct list *open = call_table_open(n->core->per_loop[l->index].calls);
 
-    for (struct list *at = open->next, *next; at != open; at = next) {
-        next = at->next;
-        call_abort(container_of(at, struct call, in_table), CALL_STOP,
-                   &(struct call_result){.status = MIG_UNAVAILABLE,
-                                         .message = S("the gateway is stopping"),
-                                         .details = S("{\"reason\":\"stopping\"}")});
-    }
+    call_table_abort(n->core->per_loop[l->index].calls, NULL, NULL,
+                     &(struct call_result){.status = MIG_UNAVAILABLE,
+                                           .message = S("the gateway is stopping"),
+                                           .details = S("{\"reason\":\"stopping\"}")});
     loop_drain(l);
     net_close_all(n->nets[l->index]);
 }
@@ -251,8 +247,10 @@ static void wait_retired(struct timer *t)
         look(n, wait_retired);
         return;
     }
-    if (is_over)
-        log_warn("stop.forced", F_U64("instances", core_draining(n->core)));
+    n->is_forced = is_over || n->core->abandoned;
+    if (n->is_forced)
+        log_warn("stop.forced", F_U64("draining", core_draining(n->core)),
+                 F_U64("abandoned", n->core->abandoned));
     for (size_t i = 0; i < n->loop_count; i++)
         loop_stop(n->loops[i]);
     signals_close(n);
@@ -374,11 +372,12 @@ static void free_all(struct node *n)
     free(n->per_loop);
 }
 
-int node_run(const struct settings_source *src, const struct settings *s)
+int node_run(const struct settings_source *src, const struct settings *s, bool *ret_is_forced)
 {
     struct node n = {.src = *src, .started_ms = clock_wall_ms(), .loop_count = count_loops(s)};
 
     the_node = &n;
+    *ret_is_forced = false;
     signal(SIGPIPE, SIG_IGN);
     must(n.control = loop_new(LOOP_MAX));
     if (!open_all(&n, s)) {
@@ -393,6 +392,8 @@ int node_run(const struct settings_source *src, const struct settings *s)
     start_loops(&n);
     reload_ask(n.reloader, &(struct reload_ask){0}, first_generation, &n);
     loop_run(n.control);
-    free_all(&n);
+    *ret_is_forced = n.is_forced; /* then threads of plugins may still use what we would free */
+    if (!n.is_forced)
+        free_all(&n);
     return n.exit_code;
 }

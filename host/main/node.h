@@ -30,13 +30,15 @@ struct node {
     uint64_t started_ms;
     uint64_t stop_ms;      /* how long calls may go on after a stop was asked for */
     struct timer stop_timer, redescribe;
+    bool is_forced;        /* the stop did not wait for everybody */
     bool is_ready;         /* control: the first generation serves */
     int exit_code;
     uv_signal_t *signals;
 };
 
-/* Serve until told to stop. s: as loaded for the start. Returns the exit code. */
-int node_run(const struct settings_source *src, const struct settings *s);
+/* Serve until told to stop. s: as loaded for the start. Returns the exit code. *ret_is_forced: plugins
+ * still run on threads of ours, so the process must end without clean-up. */
+int node_run(const struct settings_source *src, const struct settings *s, bool *ret_is_forced);
 
 /* Control thread. */
 void node_stop(struct node *n, int exit_code);
