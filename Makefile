@@ -56,7 +56,7 @@ soak: deps-dev build ## reloads under load for SECONDS (60)
 
 abi: deps-dev ## layouts, symbols, frozen headers, old plugins
 	@$(call cmake,asan)
-	@tests/abi/run build/asan
+	@tests/run_unit build/asan abi
 
 lint: deps-dev build ## layers, clang-tidy, cppcheck
 	@.ci/layers

@@ -243,17 +243,13 @@ static void text_add_escaped(struct arena_text *t, unsigned char c)
 
 void text_add_json(struct arena_text *t, str s)
 {
-    size_t from = 0;
-
     text_add(t, S("\""));
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        if (c >= 0x20 && c != '"' && c != '\\')
-            continue;
-        text_add(t, (str){s.ptr + from, i - from});
-        text_add_escaped(t, c);
-        from = i + 1;
+    while (s.len) {
+        size_t plain = str_plain_prefix(s);
+        text_add(t, (str){s.ptr, plain});
+        if (plain < s.len)
+            text_add_escaped(t, (unsigned char)s.ptr[plain++]);
+        s = str_cut(s, plain);
     }
-    text_add(t, str_cut(s, from));
     text_add(t, S("\""));
 }

@@ -8,10 +8,8 @@ static void two(char *to, int n)
     to[1] = (char)('0' + n % 10);
 }
 
-void clock_rfc3339(uint64_t wall_ms, char out[CLOCK_RFC3339])
+static void write_second(time_t s, char out[CLOCK_RFC3339])
 {
-    time_t s = (time_t)(wall_ms / 1000);
-    int ms = (int)(wall_ms % 1000);
     struct tm t;
 
     gmtime_r(&s, &t);
@@ -23,6 +21,23 @@ void clock_rfc3339(uint64_t wall_ms, char out[CLOCK_RFC3339])
     two(out + 11, t.tm_hour);
     two(out + 14, t.tm_min);
     two(out + 17, t.tm_sec);
+}
+
+/* Most stamps of a thread fall into the second of the one before. */
+void clock_rfc3339(uint64_t wall_ms, char out[CLOCK_RFC3339])
+{
+    static _Thread_local struct {
+        time_t second;
+        char text[CLOCK_RFC3339];
+    } last = {.second = -1};
+    time_t s = (time_t)(wall_ms / 1000);
+    int ms = (int)(wall_ms % 1000);
+
+    if (s != last.second) {
+        write_second(s, last.text);
+        last.second = s;
+    }
+    memcpy(out, last.text, CLOCK_RFC3339);
     out[20] = (char)('0' + ms / 100);
     two(out + 21, ms % 100);
 }

@@ -9,10 +9,54 @@ static inline char lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
+/* Has one of the eight bytes to be escaped: below 0x20, a quote, a backslash? (Bit tricks as in
+ * "Hacker's Delight" 6-1: a zero byte is found by borrow.) May say yes for a byte above 0x7F. */
+static bool has_special(uint64_t v)
+{
+    const uint64_t ones = 0x0101010101010101u, high = ones << 7;
+    uint64_t quote = v ^ ones * '"', slash = v ^ ones * '\\';
+
+    return ((v - ones * 0x20) | (quote - ones) | (slash - ones)) & ~v & high;
+}
+
+size_t str_plain_prefix(str s)
+{
+    size_t i = 0;
+    uint64_t v;
+
+    for (; i + sizeof v <= s.len; i += sizeof v) {
+        memcpy(&v, s.ptr + i, sizeof v);
+        if (has_special(v))
+            break;
+    }
+    while (i < s.len && (unsigned char)s.ptr[i] >= 0x20 && s.ptr[i] != '"' && s.ptr[i] != '\\')
+        i++;
+    return i;
+}
+
+void str_lower(char *p, size_t n)
+{
+    const uint64_t ones = 0x0101010101010101u, high = ones << 7;
+    uint64_t v;
+
+    for (; n >= sizeof v; n -= sizeof v, p += sizeof v) {
+        memcpy(&v, p, sizeof v);
+        uint64_t low7 = v & ~high;
+        uint64_t from_a = low7 + (0x80 - 'A') * ones, beyond_z = low7 + (0x7F - 'Z') * ones;
+        v |= (from_a & ~beyond_z & ~v & high) >> 2;
+        memcpy(p, &v, sizeof v);
+    }
+    for (; n; n--, p++)
+        *p = lower(*p);
+}
+
+
 bool str_eq_nocase(str a, str b)
 {
     if (a.len != b.len)
         return false;
+    if (a.len && memcmp(a.ptr, b.ptr, a.len) == 0)
+        return true;
     for (size_t i = 0; i < a.len; i++)
         if (lower(a.ptr[i]) != lower(b.ptr[i]))
             return false;

@@ -43,6 +43,10 @@ static inline str str_cut(str s, size_t from)
 
 /* ASCII case only. */
 bool str_eq_nocase(str a, str b);
+/* ASCII letters to lower case, in place. */
+void str_lower(char *p, size_t n);
+/* How many bytes from the front are none of: control characters, quote, backslash. */
+size_t str_plain_prefix(str s);
 /* Is needle in hay, ASCII case ignored? The empty needle is. */
 bool str_contains_nocase(str hay, str needle);
 /* Without spaces, tabs, CR and LF at both ends. */

@@ -221,6 +221,17 @@ static str as_json_token(struct arena *a, const char *z)
     return text_str(&t);
 }
 
+static str result_tail(struct arena *a, str uri)
+{
+    struct arena_text t;
+
+    text_init(&t, a, 64);
+    text_add(&t, S(",\"result_schema_uri\":"));
+    text_add_json(&t, uri);
+    text_add(&t, S("}"));
+    return text_str(&t);
+}
+
 static const char *fault_of(const mig_capability *m, unsigned version[3])
 {
     const uint32_t modes = MIG_MODE_UNARY | MIG_MODE_SERVER_STREAM | MIG_MODE_CLIENT_STREAM |
@@ -292,6 +303,7 @@ static mig_status on_capability(const mig_registrar *reg, const mig_capability *
     const json_value *qos;
     if (!take_meta(d, c, m.meta, &qos))
         return MIG_E_ARG;
+    c->result_json = result_tail(a, c->output_schema_uri);
     c->descriptor = descriptor(a, c, qos, true, true);
     for (int v = 0; v < 3; v++)
         c->descriptor_variant[v] = descriptor(a, c, qos, v == 1, v == 0);

@@ -13,6 +13,7 @@ struct gate;
 struct capability {
     const char *id, *version, *summary;
     str id_json;                 /* the id as a JSON token                        */
+    str result_json;             /* ,"result_schema_uri":"..."} : the end of answers */
     unsigned major, minor, patch;
     uint32_t modes, exec, flags, timeout_ms, max_concurrency;
     const char *input_schema, *output_schema; /* JSON Schema text, may be NULL   */

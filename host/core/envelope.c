@@ -74,9 +74,7 @@ str envelope_invoke(struct op *op, str payload)
     text_add(&t, op->cap->id_json);
     text_add(&t, S(",\"payload\":"));
     text_add(&t, payload);
-    text_add(&t, S(",\"result_schema_uri\":"));
-    text_add_json(&t, op->cap->output_schema_uri);
-    text_add(&t, S("}"));
+    text_add(&t, op->cap->result_json);
     return t.has_failed ? (str){NULL, 0} : text_str(&t);
 }
 

@@ -24,6 +24,7 @@ struct inflight {
     struct stripe_map map;
     struct prints prints[STRIPES];
     size_t per_stripe;
+    _Atomic size_t cancels; /* in all rings: 0 spares most invocations the look */
     _Atomic uint64_t forgotten;
 };
 
@@ -112,6 +113,13 @@ static bool print_room(struct inflight *t, struct prints *r, uint64_t now_ms)
     return true;
 }
 
+static void count_cancels(struct inflight *t, struct prints *r, int change)
+{
+    r->cancels += (size_t)change;
+    if (change)
+        atomic_fetch_add(&t->cancels, (size_t)change);
+}
+
 static void print_add(struct inflight *t, uint64_t hash, uint64_t now_ms, bool is_cancel)
 {
     struct prints *r = prints_of(t, hash);
@@ -120,11 +128,11 @@ static void print_add(struct inflight *t, uint64_t hash, uint64_t now_ms, bool i
         return;
     struct print *p = &r->ring[r->next];
     if (r->count == r->cap)
-        r->cancels -= p->is_cancel;
+        count_cancels(t, r, p->is_cancel ? -1 : 0);
     else
         r->count++;
     *p = (struct print){hash, (uint32_t)(now_ms / 1000), is_cancel};
-    r->cancels += is_cancel;
+    count_cancels(t, r, is_cancel ? 1 : 0);
     r->next = (r->next + 1) % r->cap;
 }
 
@@ -150,7 +158,7 @@ mig_status inflight_add(struct inflight *t, struct inflight_item *i, uint64_t no
         status = MIG_INVALID_REQUEST;
     } else if (p) {
         p->is_cancel = 0;
-        prints_of(t, hash)->cancels--;
+        count_cancels(t, prints_of(t, hash), -1);
         status = MIG_TIMEOUT;
     } else if (!stripe_add(s, &i->item, hash)) {
         status = MIG_BACKPRESSURE;
@@ -184,6 +192,8 @@ void inflight_remove(struct inflight *t, struct inflight_item *i, uint64_t now_m
 
 bool inflight_is_cancelled(struct inflight *t, str tenant, str id, uint64_t now_ms)
 {
+    if (!atomic_load_explicit(&t->cancels, memory_order_relaxed))
+        return false;
     uint64_t hash = hash_of(tenant, id);
     struct stripe *s = stripe_lock(&t->map, hash);
     bool is_cancelled = cancel_find(t, hash, now_ms) != NULL;

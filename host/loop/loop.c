@@ -13,8 +13,18 @@ struct loop *loop_current(void)
     return current;
 }
 
+/* libuv runs the callbacks of its poll before our check handle: without this the watchdog would take
+ * a loop that works on its sockets for one that waits. */
+static void mark_busy(struct loop *l)
+{
+    if (!atomic_load_explicit(&l->busy_since_ns, memory_order_relaxed))
+        atomic_store_explicit(&l->busy_since_ns, clock_now_ns(), memory_order_relaxed);
+}
+
 void loop_drain(struct loop *l)
 {
+    if (l->deferred.first)
+        mark_busy(l);
     for (struct task *t; (t = task_pop(&l->deferred));)
         t->run(t);
 }
@@ -107,6 +117,7 @@ static void run_inbox(struct loop *l)
     struct task *t = NULL;
     size_t n = 0;
 
+    mark_busy(l);
     pthread_mutex_lock(&l->inbox_lock);
     mine = l->inbox;
     l->inbox = (struct task_queue){0};

@@ -58,6 +58,17 @@ static struct task *take(struct pool *p, struct pool_share **ret_share)
     return t;
 }
 
+static void *work(void *arg);
+
+static void wake_or_start(struct pool *p)
+{
+    if (p->idle)
+        pthread_cond_signal(&p->has_work);
+    else if (p->threads < p->limit && pthread_create(&p->ids[p->threads], NULL, work, p) == 0)
+        p->threads++;
+    must(p->threads > 0);
+}
+
 static void *work(void *arg)
 {
     struct pool *p = arg;
@@ -74,6 +85,8 @@ static void *work(void *arg)
             p->idle--;
             continue;
         }
+        if (p->first)
+            wake_or_start(p); /* idle counts threads that a signal has not woken yet */
         pthread_mutex_unlock(&p->lock);
         t->run(t); /* t may be gone after this; the share stays until pool_share_close() */
         pthread_mutex_lock(&p->lock);
@@ -85,15 +98,6 @@ static void *work(void *arg)
     }
     pthread_mutex_unlock(&p->lock);
     return NULL;
-}
-
-static void wake_or_start(struct pool *p)
-{
-    if (p->idle)
-        pthread_cond_signal(&p->has_work);
-    else if (p->threads < p->limit && pthread_create(&p->ids[p->threads], NULL, work, p) == 0)
-        p->threads++;
-    must(p->threads > 0);
 }
 
 static void add(struct pool *p, struct pool_share *s, struct task *t)

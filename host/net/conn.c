@@ -91,7 +91,7 @@ static void arm(struct http_conn *c, uint64_t due_ms)
 
 void conn_phase(struct http_conn *c, enum conn_phase phase)
 {
-    const struct http_limits *m = c->net->limits(c->net->loop);
+    const struct http_limits *m = &c->limits;
     uint64_t now = loop_now_ms(c->net->loop);
     const uint64_t lasts[] = {
         [CONN_IDLE] = m->idle_ms, [CONN_HEAD] = m->header_ms, [CONN_BODY] = m->body_ms,
@@ -164,7 +164,7 @@ static void start_write(struct http_conn *c)
     buf_init(&c->out, CONN_OUT_MAX);
     uv_buf_t b = uv_buf_init(c->sending.ptr, (unsigned)c->sending.len);
     c->is_writing = true;
-    arm(c, loop_now_ms(c->net->loop) + c->net->limits(c->net->loop)->write_ms);
+    arm(c, loop_now_ms(c->net->loop) + c->limits.write_ms);
     if (uv_write(&c->write, (uv_stream_t *)&c->tcp, &b, 1, on_written) < 0) {
         c->is_writing = false;
         conn_close(c);
@@ -337,6 +337,7 @@ void net_accepted(struct net_loop *n, int fd)
     must(uv_tcp_init(&n->loop->uv, &c->tcp) == 0);
     c->tcp.data = c;
     c->net = n;
+    c->limits = *n->limits(n->loop);
     buf_init(&c->out, CONN_OUT_MAX);
     buf_init(&c->sending, CONN_OUT_MAX);
     buf_init(&c->stash, CONN_STASH_MAX + sizeof n->read_buffer);

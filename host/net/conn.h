@@ -51,6 +51,8 @@ struct http_conn {
     struct buf sending;  /* owned by libuv until written       */
     struct buf stash;    /* bytes behind the present request   */
 
+    struct http_limits limits; /* in force for the present request */
+
     /* the request being read */
     struct exchange *x;
     struct arena_text head;

@@ -23,8 +23,9 @@ static int refuse(struct http_conn *c, unsigned status, const char *reason)
 
 void http1_begin(struct http_conn *c)
 {
-    const struct http_limits *m = c->net->limits(c->net->loop);
-    struct arena *a = arena_new(&c->net->loop->chunks, m->max_body * 16 + ARENA_SLACK);
+    c->limits = *c->net->limits(c->net->loop);
+    struct arena *a =
+        arena_new(&c->net->loop->chunks, c->limits.max_body * 16 + ARENA_SLACK);
     struct exchange *x = a ? arena_zero(a, sizeof *x) : NULL;
 
     c->x = x;
@@ -33,7 +34,7 @@ void http1_begin(struct http_conn *c)
     x->conn = c;
     x->loop = c->net->loop;
     x->arena = a;
-    x->max_body = m->max_body;
+    x->max_body = c->limits.max_body;
     text_init(&c->head, a, HEAD_FIRST);
     c->lines = arena_alloc(a, LINES_FIRST * sizeof *c->lines);
     c->line_cap = LINES_FIRST;
@@ -67,10 +68,8 @@ static int on_begin(llhttp_t *p)
 /* Counts towards the limit of the whole head. */
 static int head_add(struct http_conn *c, const char *at, size_t len)
 {
-    const struct http_limits *m = c->net->limits(c->net->loop);
-
     c->head_bytes += (uint32_t)len;
-    if (c->head_bytes > m->max_header_bytes)
+    if (c->head_bytes > c->limits.max_header_bytes)
         return refuse(c, 431, "headers_too_large");
     text_add(&c->head, (str){at, len});
     return c->head.has_failed ? refuse(c, 503, "memory") : 0;
@@ -81,7 +80,7 @@ static int on_url(llhttp_t *p, const char *at, size_t len)
     struct http_conn *c = conn_of(p);
 
     c->url_len += (uint32_t)len;
-    if (c->url_len > c->net->limits(c->net->loop)->max_url)
+    if (c->url_len > c->limits.max_url)
         return refuse(c, 414, "url_too_long");
     return head_add(c, at, len);
 }
@@ -91,7 +90,7 @@ static struct head_line *line_for_name(struct http_conn *c)
 {
     if (c->line_count && c->lines[c->line_count - 1].value == 0)
         return &c->lines[c->line_count - 1];
-    if (c->line_count >= c->net->limits(c->net->loop)->max_headers)
+    if (c->line_count >= c->limits.max_headers)
         return NULL;
     if (c->line_count == c->line_cap) {
         size_t size = c->line_cap * sizeof *c->lines;
@@ -117,9 +116,7 @@ static int on_field(llhttp_t *p, const char *at, size_t len)
     int fault = head_add(c, at, len);
     if (fault)
         return fault;
-    for (size_t i = from; i < c->head.len; i++)
-        if (c->head.ptr[i] >= 'A' && c->head.ptr[i] <= 'Z')
-            c->head.ptr[i] |= 0x20;
+    str_lower(c->head.ptr + from, len);
     l->name_len += (uint32_t)len;
     return 0;
 }
@@ -383,22 +380,33 @@ static void add_phrase(struct arena_text *t, unsigned status)
     }
 }
 
+/* RFC 9110 5.6.2 */
 static bool is_token(str s)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char ch = (unsigned char)s.ptr[i];
-        if (ch <= 0x20 || ch >= 0x7F || strchr("\"(),/:;<=>?@[\\]{}", ch))
-            return false;
-    }
-    return s.len > 0;
+    static const bool is_tchar[256] = {
+        ['!'] = true, ['#' ... '\''] = true, ['*' ... '+'] = true, ['-' ... '.'] = true,
+        ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['^' ... 'z'] = true, ['|'] = true,
+        ['~'] = true};
+    bool all = s.len > 0;
+
+    for (size_t i = 0; i < s.len; i++)
+        all &= is_tchar[(unsigned char)s.ptr[i]];
+    return all;
 }
 
+/* RFC 9110 5.5: no control characters but the tab. */
 static bool is_field_value(str s)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char ch = (unsigned char)s.ptr[i];
-        if ((ch < 0x20 && ch != '\t') || ch == 0x7F)
+    if (s.len && memchr(s.ptr, 0x7F, s.len))
+        return false;
+    while (s.len) {
+        size_t plain = str_plain_prefix(s); /* stops at quotes and backslashes too: those may pass */
+        if (plain == s.len)
+            break;
+        unsigned char ch = (unsigned char)s.ptr[plain];
+        if (ch < 0x20 && ch != '\t')
             return false;
+        s = str_cut(s, plain + 1);
     }
     return true;
 }
@@ -406,10 +414,10 @@ static bool is_field_value(str s)
 static bool is_own(str name)
 {
     static const str own[] = {S("connection"), S("content-length"), S("transfer-encoding"),
-                              S("date"), S("keep-alive"), S("upgrade")};
+                              S("date"),       S("keep-alive"),     S("upgrade")};
 
     for (size_t i = 0; i < countof(own); i++)
-        if (str_eq_nocase(own[i], name))
+        if (own[i].len == name.len && str_eq_nocase(own[i], name))
             return true;
     return false;
 }

@@ -156,10 +156,12 @@ def migd_argv(build, folder, port, manifest):
             "--set", f"state_dir={folder}/state"]
 
 
-def start_migd(build, folder, wrap=None, env=None, core=SERVER_CORE, timeout=30.0):
+def start_migd(build, folder, wrap=None, env=None, core=SERVER_CORE, timeout=30.0, settings=()):
     port = free_port()
     manifest = make_site(folder)
     argv = (wrap or []) + migd_argv(build, folder, port, manifest)
+    for setting in settings:
+        argv += ["--set", setting]
     server = Server(argv, port, migd_env(env), os.path.join(folder, "migd.log"), core)
     return server.wait("/health", timeout)
 

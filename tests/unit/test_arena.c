@@ -154,7 +154,7 @@ static void text_writes_json_strings(void **state)
     (void)state;
     text_init(&t, a, 1);
     text_add_json(&t, S("a\"b\\c\n\x01\x1f/\xc3\xa4"));
-    assert_str(text_str(&t), "\"a\\\"b\\\\c\\n\\u0001\\u001f/\xc3\xa4\"");
+    assert_str(text_str(&t), "\"a\\\"b\\\\c\\u000a\\u0001\\u001f/\xc3\xa4\"");
     text_init(&t, a, 1);
     text_add_json(&t, (str){NULL, 0});
     assert_str(text_str(&t), "\"\"");

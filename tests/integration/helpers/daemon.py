@@ -56,7 +56,7 @@ class Daemon:
 
     def write_manifest(self, manifest):
         if isinstance(manifest, dict):
-            manifest = json.dumps({"version": 0.2, **manifest})
+            manifest = json.dumps({"version": 0.2, "providers": {}, **manifest})
         self._put(self.manifest, manifest)
 
     def drop(self, source, name=None):

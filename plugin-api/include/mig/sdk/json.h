@@ -45,10 +45,19 @@ static inline const char *mig_json_space_(const char *p, const char *end)
 /* p stands on the opening quote; the answer is behind the closing one. */
 static inline const char *mig_json_skip_string_(const char *p, const char *end)
 {
-    for (p++; p < end && *p != '"'; p++)
-        if (*p == '\\' && p + 1 < end)
-            p++;
-    return p < end ? p + 1 : end;
+    p++;
+    while (p < end) {
+        const char *quote = (const char *)memchr(p, '"', (size_t)(end - p));
+        const char *slash;
+
+        if (!quote)
+            return end;
+        slash = (const char *)memchr(p, '\\', (size_t)(quote - p));
+        if (!slash)
+            return quote + 1;
+        p = slash + 2; /* what is escaped cannot end the string */
+    }
+    return end;
 }
 
 static inline const char *mig_json_skip_value_(const char *p, const char *end)
