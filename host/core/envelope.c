@@ -112,6 +112,17 @@ str envelope_error(struct op *op, const struct call_result *r)
     return t.has_failed ? (str){NULL, 0} : text_str(&t);
 }
 
+str envelope_reason(struct arena *a, str reason)
+{
+    struct arena_text t;
+
+    text_init(&t, a, 64);
+    text_add(&t, S("{\"reason\":"));
+    text_add_json(&t, reason);
+    text_add(&t, S("}"));
+    return t.has_failed ? S("{}") : text_str(&t);
+}
+
 str envelope_bare(struct arena *a, const struct call_result *r, str message_id)
 {
     struct arena_text t;

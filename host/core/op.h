@@ -79,7 +79,7 @@ struct op {
 };
 
 /* Write the error and return its status, so that a stage can say: return op_fail(...). reason and
- * message: static or arena texts; reason NULL: none. */
+ * message: static or arena texts. */
 mig_status op_fail(struct op *op, mig_status status, const char *reason, const char *message);
 /* details: JSON object text. */
 mig_status op_fail_details(struct op *op, mig_status status, str details, str message);
@@ -124,6 +124,8 @@ void envelope_header(struct op *op, struct arena_text *t); /* {"header":{...} wi
 str envelope_invoke(struct op *op, str payload);
 str envelope_error(struct op *op, const struct call_result *r);
 /* For errors outside of any operation (no route, malformed HTTP). */
+/* details with a reason alone: {"reason":"..."} */
+str envelope_reason(struct arena *a, str reason);
 str envelope_bare(struct arena *a, const struct call_result *r, str message_id);
 
 /* pipeline.c. Home loop of ex: start a submission of a binding. The texts of s live in ex's arena. ex

@@ -44,15 +44,7 @@ mig_status op_fail_details(struct op *op, mig_status status, str details, str me
 
 mig_status op_fail(struct op *op, mig_status status, const char *reason, const char *message)
 {
-    struct arena_text t;
-
-    if (!reason)
-        return op_fail_details(op, status, S("{}"), str_of(message));
-    text_init(&t, op->arena, 64);
-    text_add(&t, S("{\"reason\":"));
-    text_add_json(&t, str_of(reason));
-    text_add(&t, S("}"));
-    return op_fail_details(op, status, text_str(&t), str_of(message));
+    return op_fail_details(op, status, envelope_reason(op->arena, str_of(reason)), str_of(message));
 }
 
 /* --- small stages ------------------------------------------------------------------------------- */

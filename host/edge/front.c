@@ -60,17 +60,6 @@ static str new_id(struct arena *a)
     return (str){id, id ? ID_UUID : 0};
 }
 
-static str reason_details(struct arena *a, str reason)
-{
-    struct arena_text t;
-
-    text_init(&t, a, 64);
-    text_add(&t, S("{\"reason\":"));
-    text_add_json(&t, reason);
-    text_add(&t, S("}"));
-    return text_str(&t);
-}
-
 /* An error envelope on a connection that goes on. The exchange is over. */
 static void answer_error(struct exchange *x, mig_status status, unsigned http, const char *reason,
                          const char *message, str allow)
@@ -79,7 +68,7 @@ static void answer_error(struct exchange *x, mig_status status, unsigned http, c
     str id = new_id(a);
     str body = envelope_bare(a, &(struct call_result){.status = status,
                                                       .message = str_of(message),
-                                                      .details = reason_details(a, str_of(reason))},
+                                                      .details = envelope_reason(a, str_of(reason))},
                              id);
     mig_header h[4] = {{S("Content-Type"), S("application/json")}, {S("MIG-Message-ID"), id}};
     uint32_t n = 2;
@@ -101,7 +90,7 @@ static str error_body(struct arena *a, unsigned status, str reason, str *ret_mes
     *ret_message_id = new_id(a);
     return envelope_bare(a, &(struct call_result){.status = code,
                                                   .message = S("the request is not acceptable HTTP"),
-                                                  .details = reason_details(a, reason)},
+                                                  .details = envelope_reason(a, reason)},
                          *ret_message_id);
 }
 

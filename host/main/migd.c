@@ -4,6 +4,7 @@
 #include "config/manifest.h"
 #include "config/settings.h"
 #include "main/daemon.h"
+#include "main/findings.h"
 #include "main/logwriter.h"
 #include "main/node.h"
 
@@ -146,17 +147,6 @@ static int parse(struct options *o, int argc, char **argv)
     return 0;
 }
 
-static void print_findings(const struct diag *d, FILE *to)
-{
-    for (size_t i = 0; i < d->count; i++) {
-        struct buf line;
-        buf_init(&line, 16384);
-        diag_line(&d->list[i], &line);
-        fprintf(to, "%.*s\n", STR_ARG(buf_str(&line)));
-        buf_deinit(&line);
-    }
-}
-
 static int check(const struct settings_source *src)
 {
     struct diag d;
@@ -164,7 +154,7 @@ static int check(const struct settings_source *src)
     diag_init(&d);
     CLEANUP(settings_freep) struct settings *s = settings_load(src, &d);
     CLEANUP(manifest_freep) struct manifest *m = s ? manifest_load(s->manifest, &d) : NULL;
-    print_findings(&d, stdout);
+    findings_print(&d, stdout);
     size_t errors = d.errors;
     if (errors)
         printf("%zu error%s\n", errors, errors == 1 ? "" : "s");
@@ -194,7 +184,7 @@ static int run(struct options *o, const struct settings_source *src)
 
     diag_init(&d);
     CLEANUP(settings_freep) struct settings *s = settings_load(src, &d);
-    print_findings(&d, stderr);
+    findings_print(&d, stderr);
     diag_deinit(&d);
     if (!s)
         return DAEMON_USAGE;

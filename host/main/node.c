@@ -5,6 +5,7 @@
 #include "edge/front.h"
 #include "main/builtin.h"
 #include "main/daemon.h"
+#include "main/findings.h"
 #include "main/logwriter.h"
 #include "main/watch.h"
 #include "store/kv.h"
@@ -106,17 +107,6 @@ static void notify_systemd(const char *text)
         close(fd);
 }
 
-static void print_findings(const struct diag *d)
-{
-    for (size_t i = 0; i < d->count; i++) {
-        struct buf line;
-        buf_init(&line, 16384);
-        diag_line(&d->list[i], &line);
-        fprintf(stderr, "%.*s\n", STR_ARG(buf_str(&line)));
-        buf_deinit(&line);
-    }
-}
-
 /* The folders to watch, and whether to, may have changed. */
 static void look_again(void *arg)
 {
@@ -133,7 +123,7 @@ static void first_generation(void *arg, bool is_ok, str json, const struct diag 
 
     (void)json;
     if (!is_ok) {
-        print_findings(d);
+        findings_print(d, stderr);
         node_stop(n, 2);
         return;
     }
@@ -151,20 +141,12 @@ static void first_generation(void *arg, bool is_ok, str json, const struct diag 
 
 /* --- signals ------------------------------------------------------------------------------------ */
 
-static void nobody_waits(void *arg, bool is_ok, str json, const struct diag *d)
-{
-    (void)arg;
-    (void)is_ok; /* the reloader has logged */
-    (void)json;
-    (void)d;
-}
-
 static void on_signal(uv_signal_t *h, int signum)
 {
     struct node *n = h->data;
 
     if (signum == SIGHUP)
-        reload_ask(n->reloader, &(struct reload_ask){0}, nobody_waits, n);
+        reload_ask(n->reloader, &(struct reload_ask){0}, reload_unheard, n);
     else if (signum == SIGUSR1)
         logwriter_reopen();
     else if (atomic_load(&n->core->is_stopping))
@@ -293,7 +275,7 @@ void node_stop(struct node *n, int exit_code)
 static void redescribe_now(struct timer *t)
 {
     struct node *n = container_of(t, struct node, redescribe);
-    reload_ask(n->reloader, &(struct reload_ask){0}, nobody_waits, n);
+    reload_ask(n->reloader, &(struct reload_ask){0}, reload_unheard, n);
 }
 
 /* A plugin that asks in a loop gets ten generations a second, not a thousand. */

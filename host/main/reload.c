@@ -559,6 +559,14 @@ static char *own(const char *z)
     return z ? strdup(z) : NULL;
 }
 
+void reload_unheard(void *arg, bool is_ok, str json, const struct diag *d)
+{
+    (void)arg;
+    (void)is_ok;
+    (void)json;
+    (void)d;
+}
+
 void reload_ask(struct reloader *r, const struct reload_ask *ask, reload_done done, void *arg)
 {
     struct waiting *w = calloc(1, sizeof *w);

@@ -24,6 +24,8 @@ struct reloader *reloader_new(struct core *core, struct modules *modules,
 void reloader_free(struct reloader *r);
 /* Control thread: fn(arg) after each generation that was adopted. */
 void reloader_on_adopted(struct reloader *r, void (*fn)(void *arg), void *arg);
+/* For asks that nobody waits for: the reloader has logged what came of them. */
+void reload_unheard(void *arg, bool is_ok, str json, const struct diag *d);
 /* Control thread. done runs there, once. Plain asks that wait are merged. */
 void reload_ask(struct reloader *r, const struct reload_ask *ask, reload_done done, void *arg);
 /* The admin upserts in force, a JSON array. */

@@ -16,18 +16,10 @@ struct watch {
     size_t count, open;
 };
 
-static void nobody_waits(void *arg, bool is_ok, str json, const struct diag *d)
-{
-    (void)arg;
-    (void)is_ok; /* the reloader has logged */
-    (void)json;
-    (void)d;
-}
-
 static void reload_now(struct timer *t)
 {
     struct watch *w = container_of(t, struct watch, settle);
-    reload_ask(w->node->reloader, &(struct reload_ask){0}, nobody_waits, NULL);
+    reload_ask(w->node->reloader, &(struct reload_ask){0}, reload_unheard, NULL);
 }
 
 static void on_change(uv_fs_event_t *h, const char *file, int events, int status)
