@@ -10,38 +10,55 @@ enum { MESSAGE_ID_MAX = 128, SESSION_MAX = 128, KEY_MAX = 255, META_KEYS = 64, M
 
 struct member {
     str name;
-    void (*take)(struct op *op, const json_value *v, str raw);
+    /* NULL: known, and read by the stage that wants it */
+    mig_status (*take)(struct op *op, const json_value *v, str raw);
 };
 
-static void take_header(struct op *op, const json_value *v, str raw)
+static mig_status take_header(struct op *op, const json_value *v, str raw)
 {
-    op->header_in = v;
-    op->raw_header = raw;
+    static const str names[HEADER_MEMBERS] = {
+        [HEADER_MIG_VERSION] = S("mig_version"), [HEADER_MESSAGE_ID] = S("message_id"),
+        [HEADER_TIMESTAMP] = S("timestamp"),     [HEADER_TENANT_ID] = S("tenant_id"),
+        [HEADER_SESSION_ID] = S("session_id"),   [HEADER_TRACEPARENT] = S("traceparent"),
+        [HEADER_IDEMPOTENCY_KEY] = S("idempotency_key"),
+        [HEADER_DEADLINE_MS] = S("deadline_ms"), [HEADER_META] = S("meta")};
+
+    if (!json_is_object(v))
+        return op_fail_member(op, S("header"));
+    for (struct json_iter i = json_iter(v); json_next(&i);) {
+        int m = 0;
+        while (m < HEADER_MEMBERS && !str_eq(names[m], i.key))
+            m++;
+        if (m == HEADER_MEMBERS && op->gen->policy.is_strict_json)
+            return op_fail_member(op, i.key);
+        if (m == HEADER_MEMBERS || json_is_null(i.value))
+            continue;
+        op->header_in[m] = i.value;
+        if (m == HEADER_META)
+            op->raw_meta = json_raw(&op->doc, raw, &i);
+    }
+    return MIG_OK;
 }
 
-static void take_payload(struct op *op, const json_value *v, str raw)
+static mig_status take_payload(struct op *op, const json_value *v, str raw)
 {
     (void)v;
     op->payload = raw;
+    return MIG_OK;
 }
 
-static void take_capability(struct op *op, const json_value *v, str raw)
+static mig_status take_capability(struct op *op, const json_value *v, str raw)
 {
     (void)raw;
     op->capability_in = json_string(v);
+    return json_is_string(v) ? MIG_OK : op_fail_member(op, S("capability"));
 }
 
-static void take_preference(struct op *op, const json_value *v, str raw)
+static mig_status take_preference(struct op *op, const json_value *v, str raw)
 {
     (void)raw;
     op->stream_preference = json_string(v);
-}
-
-static void ignore(struct op *op, const json_value *v, str raw)
-{
-    (void)op;
-    (void)v;
-    (void)raw;
+    return json_is_string(v) ? MIG_OK : op_fail_member(op, S("stream_preference"));
 }
 
 /* Members of all operations; what each of them wants is checked by its own stage. */
@@ -50,15 +67,15 @@ static const struct member members[] = {
     {S("payload"), take_payload},
     {S("capability"), take_capability},
     {S("stream_preference"), take_preference},
-    {S("supported_versions"), ignore},
-    {S("requested_bindings"), ignore},
-    {S("requested_features"), ignore},
-    {S("query"), ignore},
-    {S("include_schema_refs"), ignore},
-    {S("include_qos"), ignore},
-    {S("target_message_id"), ignore},
-    {S("reason"), ignore},
-    {S("interval_ms"), ignore},
+    {S("supported_versions"), NULL},
+    {S("requested_bindings"), NULL},
+    {S("requested_features"), NULL},
+    {S("query"), NULL},
+    {S("include_schema_refs"), NULL},
+    {S("include_qos"), NULL},
+    {S("target_message_id"), NULL},
+    {S("reason"), NULL},
+    {S("interval_ms"), NULL},
 };
 
 static mig_status fail_json(struct op *op, const struct json_fault *f)
@@ -94,16 +111,18 @@ mig_status op_fail_member(struct op *op, str member)
 
 static mig_status take_members(struct op *op)
 {
-    for (struct json_iter i = json_iter(op->doc.root); json_next(&i);) {
+    mig_status status = MIG_OK;
+
+    for (struct json_iter i = json_iter(op->doc.root); status == MIG_OK && json_next(&i);) {
         const struct member *m = members, *end = members + countof(members);
         while (m < end && !str_eq(m->name, i.key))
             m++;
         if (m == end && op->gen->policy.is_strict_json)
-            return op_fail_member(op, i.key);
-        if (m < end && m->take != ignore && !json_is_null(i.value))
-            m->take(op, i.value, json_raw(&op->doc, op->doc.text, &i));
+            status = op_fail_member(op, i.key);
+        else if (m < end && m->take && !json_is_null(i.value))
+            status = m->take(op, i.value, json_raw(&op->doc, op->doc.text, &i));
     }
-    return MIG_OK;
+    return status;
 }
 
 static mig_status parse_envelope(struct op *op)
@@ -132,9 +151,9 @@ static bool is_visible_ascii(str s, size_t max)
 }
 
 /* A string member of the header, else what the transport said. false: wrong type. */
-bool op_header_text(struct op *op, str name, str mirror, str *ret)
+bool op_header_text(const struct op *op, enum header_member m, str mirror, str *ret)
 {
-    const json_value *v = json_have(op->header_in, name);
+    const json_value *v = op->header_in[m];
 
     *ret = mirror;
     if (!v)
@@ -150,7 +169,7 @@ static mig_status take_version(struct op *op)
 {
     str version;
 
-    if (!op_header_text(op, S("mig_version"), op->in.mig_version, &version))
+    if (!op_header_text(op, HEADER_MIG_VERSION, op->in.mig_version, &version))
         return op_fail_member(op, S("header.mig_version"));
     if (version.len && !str_eq(version, S("0.1")))
         return op_fail(op, MIG_VERSION_MISMATCH, "mig_version", "only MIG version 0.1 is served");
@@ -161,7 +180,7 @@ static mig_status take_message_id(struct op *op)
 {
     str *id = &op->header.message_id;
 
-    if (!op_header_text(op, S("message_id"), op->in.message_id, id) ||
+    if (!op_header_text(op, HEADER_MESSAGE_ID, op->in.message_id, id) ||
         !is_visible_ascii(*id, MESSAGE_ID_MAX)) {
         *id = (str){NULL, 0};
         return op_fail_member(op, S("header.message_id"));
@@ -208,7 +227,7 @@ static mig_status take_timestamp(struct op *op)
 {
     str *t = &op->header.timestamp;
 
-    if (!op_header_text(op, S("timestamp"), (str){NULL, 0}, t) || (t->len && !is_rfc3339(*t))) {
+    if (!op_header_text(op, HEADER_TIMESTAMP, (str){NULL, 0}, t) || (t->len && !is_rfc3339(*t))) {
         *t = (str){NULL, 0};
         return op_fail_member(op, S("header.timestamp"));
     }
@@ -249,13 +268,13 @@ static mig_status take_texts(struct op *op)
 {
     struct op_header *h = &op->header;
 
-    if (!op_header_text(op, S("session_id"), op->in.session_id, &h->session_id) ||
+    if (!op_header_text(op, HEADER_SESSION_ID, op->in.session_id, &h->session_id) ||
         h->session_id.len > SESSION_MAX)
         return op_fail_member(op, S("header.session_id"));
-    if (!op_header_text(op, S("idempotency_key"), op->in.idempotency_key, &h->idempotency_key) ||
+    if (!op_header_text(op, HEADER_IDEMPOTENCY_KEY, op->in.idempotency_key, &h->idempotency_key) ||
         h->idempotency_key.len > KEY_MAX)
         return op_fail_member(op, S("header.idempotency_key"));
-    if (!op_header_text(op, S("traceparent"), op->in.traceparent, &h->traceparent) ||
+    if (!op_header_text(op, HEADER_TRACEPARENT, op->in.traceparent, &h->traceparent) ||
         !is_traceparent(h->traceparent))
         h->traceparent = (str){NULL, 0}; /* dropped, never an error */
     return MIG_OK;
@@ -263,7 +282,7 @@ static mig_status take_texts(struct op *op)
 
 static mig_status take_deadline(struct op *op)
 {
-    const json_value *v = json_have(op->header_in, S("deadline_ms"));
+    const json_value *v = op->header_in[HEADER_DEADLINE_MS];
     int64_t ms = 0;
 
     if (v ? !json_is_integer(v, &ms)
@@ -297,16 +316,13 @@ static str meta_without_idg(struct op *op, const json_value *meta)
 
 static mig_status take_meta(struct op *op)
 {
-    const json_value *v = json_have(op->header_in, S("meta"));
-    str raw = {NULL, 0};
+    const json_value *v = op->header_in[HEADER_META];
+    str raw = op->raw_meta;
     bool has_idg = false;
 
     op->header.meta = S("{}");
     if (!v)
         return MIG_OK;
-    for (struct json_iter i = json_iter(op->header_in); json_next(&i);)
-        if (str_eq(i.key, S("meta")))
-            raw = json_raw(&op->doc, op->raw_header, &i);
     if (!json_is_object(v) || json_size(v) > META_KEYS || raw.len > META_BYTES)
         return op_fail_member(op, S("header.meta"));
     for (struct json_iter i = json_iter(v); json_next(&i);)
@@ -344,8 +360,6 @@ mig_status stage_envelope(struct op *op)
                                                        take_deadline,   take_meta};
     mig_status status = parse_envelope(op);
 
-    if (status == MIG_OK && op->header_in && !json_is_object(op->header_in))
-        status = op_fail_member(op, S("header"));
     for (size_t i = 0; i < countof(parts) && status == MIG_OK; i++)
         status = parts[i](op);
     if (status != MIG_OK && !op->header.message_id.len && op->in.message_id.len &&

@@ -16,6 +16,20 @@
 
 #define OP_WAITS ((mig_status)1000)
 
+/* Members of the envelope's header. */
+enum header_member {
+    HEADER_MIG_VERSION,
+    HEADER_MESSAGE_ID,
+    HEADER_TIMESTAMP,
+    HEADER_TENANT_ID,
+    HEADER_SESSION_ID,
+    HEADER_TRACEPARENT,
+    HEADER_IDEMPOTENCY_KEY,
+    HEADER_DEADLINE_MS,
+    HEADER_META,
+    HEADER_MEMBERS
+};
+
 /* MIG v0.1 section 2, after normalization. */
 struct op_header {
     str message_id, timestamp, tenant_id, session_id, traceparent, idempotency_key;
@@ -36,8 +50,8 @@ struct op {
     struct call *parent;         /* exchange, or the call in whose name this is invoked; held */
     mig_submit in;               /* texts live as long as the parent's arena */
     struct json doc;             /* the envelope */
-    const json_value *header_in;
-    str raw_header;
+    const json_value *header_in[HEADER_MEMBERS]; /* as sent; NULL: absent or null */
+    str raw_meta;
     struct op_header header;
     str payload;                 /* JSON text */
     str capability_in;           /* of the envelope */
@@ -87,7 +101,7 @@ mig_status op_fail_details(struct op *op, mig_status status, str details, str me
 /* MIG_INVALID_REQUEST, reason invalid_member. */
 mig_status op_fail_member(struct op *op, str member);
 /* header.c: a string member of the header, else what the transport said. false: wrong type. */
-bool op_header_text(struct op *op, str name, str mirror, str *ret);
+bool op_header_text(const struct op *op, enum header_member m, str mirror, str *ret);
 
 /* Home loop, once: the outcome goes to whoever submitted. json: arena text; envelope: the whole
  * answer (only for bindings). */

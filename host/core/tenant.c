@@ -30,7 +30,7 @@ mig_status stage_tenant(struct op *op)
 
     if (op->gen->policy.require_tenant_header && !who->has_tenant_header)
         return op_fail(op, MIG_FORBIDDEN, "tenant_header_required", "tenant header is required");
-    if (!op_header_text(op, S("tenant_id"), (str){NULL, 0}, &body))
+    if (!op_header_text(op, HEADER_TENANT_ID, (str){NULL, 0}, &body))
         return op_fail_member(op, S("header.tenant_id"));
     if (who->tenant.len && is_placeholder(&op->gen->policy, body))
         body = (str){NULL, 0};

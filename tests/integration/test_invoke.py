@@ -9,7 +9,7 @@ from helpers.daemon import SLOW
 from helpers.http import eventually
 
 SHARED = {"plugins": ["pool_sleep"], "settings": {
-    "loops": 2, "workers": 8, "mig.max_inflight": 40, "mig.max_inflight_tenant": 6,
+    "loops": 2, "workers": 16, "mig.max_inflight": 40, "mig.max_inflight_tenant": 12,
     "mig.max_deadline_ms": 60000}}
 
 INFER = "observatory.models.infer"
@@ -44,12 +44,6 @@ def in_background(shared, *args, **more):
 
     join.box = box
     return join
-
-
-def running(shared, message_id):
-    """The duplicate check tells whether the id is in flight."""
-    r = shared.http.get("/admin/v0.1/instances")
-    return any(i.get("debt") for i in r.json["instances"] if i["name"] == "pool_sleep")
 
 
 def started(http):
@@ -387,6 +381,7 @@ def test_modes(http, preference, status):
         assert r.reason == "mode_not_supported"
 
 
+@pytest.mark.xfail(strict=True, reason="step 11 of 5.3 comes with the schema registry")
 def test_payloads_are_checked_against_the_schema(http):
     r = http.invoke(INFER, {"text": "x"})
     assert (r.status, r.code, r.reason) == (400, "MIG_INVALID_REQUEST", "schema_violation")
@@ -617,17 +612,17 @@ def test_a_client_that_leaves_cancels_its_call(http, shared):
 def test_the_limit_of_a_tenant(http, shared):
     before = started(http)
     calls = [in_background(shared, "test.pool.sleep", {"ms": 20000}, tenant="crowd",
-                           message_id=f"crowd-{i}-{before}") for i in range(6)]
-    wait_started(http, before, 6)
+                           message_id=f"crowd-{i}-{before}") for i in range(12)]
+    wait_started(http, before, 12)
     r = http.invoke(INFER, {"input": "x"}, tenant="crowd")
     assert (r.status, r.code, r.reason) == (429, "MIG_BACKPRESSURE", "max_inflight_tenant")
     assert r.error["retryable"] is True and int(r.headers["Retry-After"]) >= 1
     assert http.invoke(INFER, {"input": "x"}, tenant="quiet").status == 200
     load = http.mig("heartbeat").json["load_factor"]
-    assert load >= 6 / 40
-    for i in range(6):
+    assert load >= 12 / 40
+    for i in range(12):
         http.cancel(f"crowd-{i}-{before}", tenant="crowd")
-    assert [c().status for c in calls] == [504] * 6
+    assert [c().status for c in calls] == [504] * 12
     assert http.invoke(INFER, {"input": "x"}, tenant="crowd").status == 200
 
 
@@ -658,8 +653,7 @@ def test_the_queue_of_a_provider_has_an_end(migd, plugins):
     for i in range(3):
         calls.append(in_background(d, "test.pool.sleep", {"ms": 20000}, message_id=f"q{i}"))
         eventually(lambda: d.http.get("/admin/v0.1/health/detailed").json["inflight"] == min(i + 1, 2))
-    refused = [c for c in calls if "reply" in c.box or not time.sleep(0)]
-    last = eventually(lambda: next((c.box["reply"] for c in refused if "reply" in c.box), None))
+    last = eventually(lambda: next((c.box["reply"] for c in calls if "reply" in c.box), None))
     assert (last.status, last.code, last.reason) == (429, "MIG_BACKPRESSURE", "instance_queue")
     assert last.headers["Retry-After"] and last.error["details"]["retry_after_ms"] >= 1
     for i in range(3):
