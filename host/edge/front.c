@@ -19,6 +19,7 @@ struct visit {
     /* Copies of what outlives the generation. */
     void (*on_request)(void *self, void *data, mig_call ex, const mig_http_request *rq);
     struct instance *instance;
+    str message_id; /* of the answer, once there is a head */
     mig_http_request request;
     str params[ROUTE_PARAMS_MAX];
     bool is_refused;
@@ -124,15 +125,18 @@ static mig_status respond(struct call *c, uint32_t status, const void *headers, 
     const mig_header *given = headers;
 
     for (uint32_t i = 0; i < count; i++)
-        if (str_eq_nocase(given[i].name, S("MIG-Message-ID")))
+        if (str_eq_nocase(given[i].name, S("MIG-Message-ID"))) {
+            v->message_id = arena_copy(c->arena, given[i].value);
             return exchange_head(v->x, status, given, count);
+        }
     mig_header *all = arena_alloc(c->arena, (count + 1) * sizeof *all);
     str sent = exchange_header(v->x, S("mig-message-id"));
     if (!all)
         return MIG_E_NOMEM;
     if (count)
         memcpy(all, given, count * sizeof *all);
-    all[count] = (mig_header){S("MIG-Message-ID"), is_visible(sent) ? sent : new_id(c->arena)};
+    v->message_id = is_visible(sent) ? sent : new_id(c->arena);
+    all[count] = (mig_header){S("MIG-Message-ID"), v->message_id};
     return exchange_head(v->x, status, all, count + 1);
 }
 
@@ -151,15 +155,17 @@ static struct call_result shown(struct arena *a, const struct call_result *r)
     return s;
 }
 
-static void answer_with_envelope(struct exchange *x, const struct call_result *r)
+/* With the plugin's head when it gave one. */
+static void answer_with_envelope(struct visit *v, const struct call_result *r)
 {
+    struct exchange *x = v->x;
     const struct call_result s = shown(x->arena, r);
-    str id = new_id(x->arena), body = envelope_bare(x->arena, &s, id);
+    str id = v->message_id.len ? v->message_id : new_id(x->arena);
     const mig_header h[] = {{S("Content-Type"), S("application/json")}, {S("MIG-Message-ID"), id}};
 
-    exchange_forget_head(x);
-    exchange_head(x, mig_status_row(s.status)->http, h, 2);
-    exchange_end(x, body);
+    if (!x->has_answer)
+        exchange_head(x, mig_status_row(s.status)->http, h, 2);
+    exchange_end(x, envelope_bare(x->arena, &s, id));
 }
 
 static void answer(struct call *c, const struct call_result *r)
@@ -174,7 +180,7 @@ static void answer(struct call *c, const struct call_result *r)
     else if (x->is_head_sent)
         exchange_break(x); /* too late for an error: the client must see that it is cut */
     else
-        answer_with_envelope(x, r);
+        answer_with_envelope(v, r);
 }
 
 static const struct call_kind kind = {

@@ -51,8 +51,6 @@ mig_status exchange_head(struct exchange *x, unsigned status, const mig_header *
 mig_status exchange_write(struct exchange *x, str bytes);
 /* The last piece, which may be empty, and the end. */
 void exchange_end(struct exchange *x, str bytes);
-/* Take back a head that was not sent. */
-void exchange_forget_head(struct exchange *x);
 /* Cut the connection: the client must not take what it got for the whole answer. */
 void exchange_break(struct exchange *x);
 /* The value of a request header by its lower-case name; ptr NULL when absent. */

@@ -549,12 +549,6 @@ void exchange_end(struct exchange *x, str bytes)
     conn_next(c);
 }
 
-void exchange_forget_head(struct exchange *x)
-{
-    if (!x->is_head_sent)
-        x->has_answer = false;
-}
-
 void exchange_break(struct exchange *x)
 {
     struct http_conn *c = x->conn;

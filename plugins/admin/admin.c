@@ -5,7 +5,6 @@
 #include <mig/plugin.h>
 #include <mig/sdk/json.h>
 #include <mig/sdk/json_write.h>
-#include <mig/sdk/status.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,46 +75,21 @@ static void answer(struct visit *v, uint32_t status, const char *type, mig_str b
     mig_finish_json(a->host, v->ex, body.ptr, body.len);
 }
 
-static void answer_error(struct visit *v, const mig_outcome *out)
-{
-    const mig_host *h = v->admin->host;
-    mig_error e = {sizeof e, out->status, out->message, out->details, out->retry_after_ms, out->retry};
-
-    h->finish_error(h, v->ex, &e);
-}
-
 /* A refused configuration is 422: the request was fine, what it asked for was not. */
 static int is_unprocessable(const mig_outcome *out)
 {
     return mig_json_is(mig_json_member(out->details, "reason"), "invalid_configuration");
 }
 
-static void answer_unprocessable(struct visit *v, const mig_outcome *out)
+static void answer_error(struct visit *v, const mig_outcome *out)
 {
-    size_t cap = out->details.len + out->message.len * 6 + 512;
-    char *text = malloc(cap);
-    mig_json_writer w = mig_json_writer_on(text, text ? cap : 0);
+    struct admin *a = v->admin;
+    mig_header type = {mig_s("Content-Type"), mig_s("application/json")};
+    mig_error e = {sizeof e, out->status, out->message, out->details, out->retry_after_ms, out->retry};
 
-    mig_json_open(&w, '{');
-    mig_json_key(&w, "header");
-    mig_json_open(&w, '{');
-    mig_json_key(&w, "mig_version");
-    mig_json_put_string(&w, mig_s("0.1"));
-    mig_json_close(&w, '}');
-    mig_json_key(&w, "error");
-    mig_json_open(&w, '{');
-    mig_json_key(&w, "code");
-    mig_json_put_string(&w, mig_s(mig_status_row(out->status)->name));
-    mig_json_key(&w, "message");
-    mig_json_put_string(&w, out->message);
-    mig_json_key(&w, "retryable");
-    mig_json_put_bool(&w, 0);
-    mig_json_key(&w, "details");
-    mig_json_put_raw(&w, out->details);
-    mig_json_close(&w, '}');
-    mig_json_close(&w, '}');
-    answer(v, 422, "application/json", mig_json_written(&w));
-    free(text);
+    if (is_unprocessable(out))
+        a->http->respond(a->host, v->ex, 422, &type, 1);
+    a->host->finish_error(a->host, v->ex, &e);
 }
 
 static void answer_text(struct visit *v, mig_str json)
@@ -153,8 +127,6 @@ static void on_done(void *self, void *tag, const mig_outcome *out)
     (void)self;
     if (out->status == MIG_OK)
         answer_ok(v, out->json);
-    else if (is_unprocessable(out))
-        answer_unprocessable(v, out);
     else
         answer_error(v, out);
     free(v->echo);

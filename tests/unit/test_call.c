@@ -189,9 +189,9 @@ static void run(void (*fn)(void))
     w.l = loop_new(0);
     loop_post_fn(w.l, run_body, 0);
     loop_run(w.l);
-    core_free(w.core);
     instance_free(w.inst);
     instance_free(w.other);
+    core_free(w.core);
     arena_pool_deinit(w.pool);
     free(w.pool);
     loop_free(w.l);
@@ -1143,8 +1143,8 @@ static void ends_of_eight_threads_race_with_the_deadline(void **state)
     for (struct task *task; (task = task_pop(&w.l->inbox));)
         task->run(task);
     assert_int_equal(race.releases, race.payloads);
-    core_free(w.core);
     instance_free(w.inst);
+    core_free(w.core);
     loop_free(w.l);
     print_message("# %lu of %d calls were told of their deadline\n", timeouts, RACES);
 }

@@ -2,8 +2,9 @@
  *
  * An exchange is a call: respond() gives status and headers, send() the body in pieces, finish() the
  * last piece (or an empty payload) and the end. A body that is complete when finish() is called
- * leaves with Content-Length, a longer one in chunks. After finish_error() without respond() the
- * host writes the MIG error envelope with the status of the code. */
+ * leaves with Content-Length, a longer one in chunks. After finish_error() the host writes the MIG
+ * error envelope, under the head that respond() gave or, without one, the status of the code; when
+ * a part of the body was sent already, it cuts the connection. */
 #ifndef MIG_EXT_HTTP_H
 #define MIG_EXT_HTTP_H
 #include "mig/plugin.h"
