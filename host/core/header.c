@@ -293,8 +293,14 @@ static mig_status take_deadline(struct op *op)
     return MIG_OK;
 }
 
-/* idg.* belongs to the product: what clients send there is discarded. */
-static str meta_without_idg(struct op *op, const json_value *meta)
+/* What the server says in meta itself: what clients send there is discarded. */
+static bool is_ours(str key)
+{
+    return str_starts(key, S("idg.")) || str_eq(key, S("mig.binding")) ||
+           str_eq(key, S("mig.profile"));
+}
+
+static str meta_without_ours(struct op *op, const json_value *meta)
 {
     struct arena_text t;
     bool first = true;
@@ -302,7 +308,7 @@ static str meta_without_idg(struct op *op, const json_value *meta)
     text_init(&t, op->arena, 256);
     text_add(&t, S("{"));
     for (struct json_iter i = json_iter(meta); json_next(&i);) {
-        if (str_starts(i.key, S("idg.")))
+        if (is_ours(i.key))
             continue;
         text_add(&t, first ? S("") : S(","));
         text_add_json(&t, i.key);
@@ -318,7 +324,7 @@ static mig_status take_meta(struct op *op)
 {
     const json_value *v = op->header_in[HEADER_META];
     str raw = op->raw_meta;
-    bool has_idg = false;
+    bool has_ours = false;
 
     op->header.meta = S("{}");
     if (!v)
@@ -326,8 +332,8 @@ static mig_status take_meta(struct op *op)
     if (!json_is_object(v) || json_size(v) > META_KEYS || raw.len > META_BYTES)
         return op_fail_member(op, S("header.meta"));
     for (struct json_iter i = json_iter(v); json_next(&i);)
-        has_idg |= str_starts(i.key, S("idg."));
-    op->header.meta = has_idg ? meta_without_idg(op, v) : raw;
+        has_ours |= is_ours(i.key);
+    op->header.meta = has_ours ? meta_without_ours(op, v) : raw;
     op->header.version_pin = json_string(json_have(v, S("mig.capability_version")));
     return MIG_OK;
 }

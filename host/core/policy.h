@@ -17,5 +17,5 @@ struct policy {
     uint64_t drain_streams_ms, drain_grace_ms;
 };
 
-enum { POLICY_DEADLINE_MS = 30000, POLICY_HOPS_MAX = 8 };
+enum { POLICY_DEADLINE_MS = 30000, POLICY_HOPS_MAX = 8, POLICY_RETRY_AFTER_MS = 1000 };
 #endif

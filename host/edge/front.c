@@ -78,7 +78,7 @@ static void answer_error(struct exchange *x, mig_status status, unsigned http, c
         h[n++] = (mig_header){S("Allow"), allow};
     if (http == 401)
         h[n++] = (mig_header){S("WWW-Authenticate"), S("Bearer")};
-    if (http == 503)
+    if (http == 429 || http == 503)
         h[n++] = (mig_header){S("Retry-After"), S("1")};
     exchange_head(x, http, h, n);
     exchange_end(x, body);
@@ -86,7 +86,9 @@ static void answer_error(struct exchange *x, mig_status status, unsigned http, c
 
 static str error_body(struct arena *a, unsigned status, str reason, str *ret_message_id)
 {
-    mig_status code = status == 408 ? MIG_TIMEOUT : status >= 500 ? MIG_UNAVAILABLE : MIG_INVALID_REQUEST;
+    mig_status code = status == 408   ? MIG_TIMEOUT
+                      : status == 503 ? MIG_UNAVAILABLE
+                                      : MIG_INVALID_REQUEST;
 
     *ret_message_id = new_id(a);
     return envelope_bare(a, &(struct call_result){.status = code,

@@ -11,6 +11,7 @@ struct pool {
     pthread_cond_t has_work, share_is_idle;
     struct pool_share *first, **last; /* shares with a job that may run, served in turn */
     size_t limit, threads, idle, waiting;
+    bool is_waking; /* a worker was called and has not looked yet: it will call the next one */
     pthread_t *ids;
     bool is_stopping;
 };
@@ -60,13 +61,32 @@ static struct task *take(struct pool *p, struct pool_share **ret_share)
 
 static void *work(void *arg);
 
-static void wake_or_start(struct pool *p)
+/* One worker is called at a time; it calls the next when it finds more than it takes. So a burst of
+ * jobs does not wake everybody, and long jobs still get a thread each. */
+static void call_worker(struct pool *p)
 {
-    if (p->idle)
+    if (p->is_waking || !p->first)
+        return;
+    if (p->idle) {
+        p->is_waking = true;
         pthread_cond_signal(&p->has_work);
-    else if (p->threads < p->limit && pthread_create(&p->ids[p->threads], NULL, work, p) == 0)
+    } else if (p->threads < p->limit &&
+               pthread_create(&p->ids[p->threads], NULL, work, p) == 0) {
+        p->is_waking = true;
         p->threads++;
+    }
     must(p->threads > 0);
+}
+
+static void run_one(struct pool *p, struct task *t, struct pool_share *s)
+{
+    call_worker(p);
+    pthread_mutex_unlock(&p->lock);
+    t->run(t); /* t may be gone after this; the share stays until pool_share_close() */
+    pthread_mutex_lock(&p->lock);
+    if (--s->running == 0)
+        pthread_cond_broadcast(&p->share_is_idle);
+    list_share(p, s);
 }
 
 static void *work(void *arg)
@@ -75,27 +95,21 @@ static void *work(void *arg)
     struct pool_share *s;
 
     pthread_mutex_lock(&p->lock);
+    p->is_waking = false;
     for (;;) {
         struct task *t = take(p, &s);
-        if (!t && p->is_stopping && !p->waiting)
+        if (t) {
+            run_one(p, t, s);
+        } else if (p->is_stopping && !p->waiting) {
             break;
-        if (!t) {
+        } else {
             p->idle++;
             pthread_cond_wait(&p->has_work, &p->lock);
             p->idle--;
-            continue;
+            p->is_waking = false;
         }
-        if (p->first)
-            wake_or_start(p); /* idle counts threads that a signal has not woken yet */
-        pthread_mutex_unlock(&p->lock);
-        t->run(t); /* t may be gone after this; the share stays until pool_share_close() */
-        pthread_mutex_lock(&p->lock);
-        if (--s->running == 0)
-            pthread_cond_broadcast(&p->share_is_idle);
-        list_share(p, s);
-        if (p->is_stopping)
-            pthread_cond_broadcast(&p->has_work);
     }
+    pthread_cond_broadcast(&p->has_work); /* stopping: the others look too */
     pthread_mutex_unlock(&p->lock);
     return NULL;
 }
@@ -106,8 +120,7 @@ static void add(struct pool *p, struct pool_share *s, struct task *t)
     s->waiting++;
     p->waiting++;
     list_share(p, s);
-    if (s->is_listed)
-        wake_or_start(p);
+    call_worker(p);
 }
 
 bool pool_run(struct pool *p, struct pool_share *s, struct task *t)

@@ -98,6 +98,8 @@ void conn_phase(struct http_conn *c, enum conn_phase phase)
         [CONN_HANDLING] = 0,      [CONN_LINGER] = LINGER_MS,  [CONN_CLOSING] = 0};
 
     c->phase = phase;
+    if (c->is_writing)
+        return; /* the write's own time counts until it is over: after_write() */
     arm(c, lasts[phase] ? now + lasts[phase] : TIMER_NEVER);
 }
 
