@@ -229,6 +229,14 @@ unsigned str_distance(str a, str b, unsigned max)
     return row[b.len] > max ? max + 1 : row[b.len];
 }
 
+bool str_is_visible(str s, size_t max)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if ((unsigned char)s.ptr[i] < 0x21 || (unsigned char)s.ptr[i] > 0x7E)
+            return false;
+    return s.len <= max;
+}
+
 /* Length of the well-formed sequence at p, 0 when there is none (RFC 3629 section 4). */
 static size_t utf8_sequence(const unsigned char *p, size_t n)
 {

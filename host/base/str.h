@@ -67,6 +67,8 @@ uint64_t str_hash(str s);
 bool str_eq_secret(str a, str b);
 /* Edit distance, cut off at max: for "did you mean". */
 unsigned str_distance(str a, str b, unsigned max);
+/* Only visible ASCII (0x21 to 0x7E), and at most max bytes? The empty text is. */
+bool str_is_visible(str s, size_t max);
 /* Is it valid UTF-8 (RFC 3629)? */
 bool str_is_utf8(str s);
 #endif

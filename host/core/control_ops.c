@@ -54,6 +54,15 @@ static void send_order(struct op *op, mig_call call, str reason)
         loop_post(home, &o->task);
 }
 
+/* MIG v0.1 section 1: 1 to 128 visible ASCII bytes. */
+static bool is_message_id(str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if ((unsigned char)s.ptr[i] < 0x21 || (unsigned char)s.ptr[i] > 0x7E)
+            return false;
+    return s.len > 0 && s.len <= 128;
+}
+
 static mig_status target_of(struct op *op, str *ret)
 {
     const json_value *v = json_have(op->doc.root, S("target_message_id"));
@@ -66,7 +75,9 @@ static mig_status target_of(struct op *op, str *ret)
                        "the target of the body differs from that of the path");
     if (!ret->len)
         *ret = json_string(v);
-    if (!ret->len || ret->len > 128)
+    if (ret->len && !str_is_visible(*ret, 128))
+        return op_fail_member(op, S("target_message_id"));
+    if (!ret->len)
         return op_fail(op, MIG_INVALID_REQUEST, "target_required",
                        "target message id is required");
     return MIG_OK;

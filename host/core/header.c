@@ -142,14 +142,6 @@ static mig_status parse_envelope(struct op *op)
 
 /* --- the header --------------------------------------------------------------------------------- */
 
-static bool is_visible_ascii(str s, size_t max)
-{
-    for (size_t i = 0; i < s.len; i++)
-        if ((unsigned char)s.ptr[i] < 0x21 || (unsigned char)s.ptr[i] > 0x7E)
-            return false;
-    return s.len <= max;
-}
-
 /* A string member of the header, else what the transport said. false: wrong type. */
 bool op_header_text(const struct op *op, enum header_member m, str mirror, str *ret)
 {
@@ -181,7 +173,7 @@ static mig_status take_message_id(struct op *op)
     str *id = &op->header.message_id;
 
     if (!op_header_text(op, HEADER_MESSAGE_ID, op->in.message_id, id) ||
-        !is_visible_ascii(*id, MESSAGE_ID_MAX)) {
+        !str_is_visible(*id, MESSAGE_ID_MAX)) {
         *id = (str){NULL, 0};
         return op_fail_member(op, S("header.message_id"));
     }
@@ -369,7 +361,7 @@ mig_status stage_envelope(struct op *op)
     for (size_t i = 0; i < countof(parts) && status == MIG_OK; i++)
         status = parts[i](op);
     if (status != MIG_OK && !op->header.message_id.len && op->in.message_id.len &&
-        is_visible_ascii(op->in.message_id, MESSAGE_ID_MAX))
+        str_is_visible(op->in.message_id, MESSAGE_ID_MAX))
         op->header.message_id = op->in.message_id;
     complete_header(op);
     return status;

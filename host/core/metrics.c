@@ -235,14 +235,23 @@ static void text_histogram(const struct family *f, const struct series *s, struc
     buf_addf(out, "mig_plugin_%s_count%s %llu\n", f->name, s->labels, (unsigned long long)s->count);
 }
 
+/* A line break in a plugin's text would be a line of its own, with whatever the plugin likes. */
+static void text_help(const struct family *f, struct buf *out)
+{
+    buf_addf(out, "# HELP mig_plugin_%s ", f->name);
+    for (const char *z = f->help; *z; z++)
+        buf_add(out, *z == '\n' ? S("\\n") : *z == '\\' ? S("\\\\") : (str){z, 1});
+    buf_addc(out, '\n');
+}
+
 void metrics_text(struct metrics *m, struct buf *out)
 {
     static const char *const kinds[] = {"", "counter", "gauge", "histogram"};
 
     for (uint32_t i = 0; i < atomic_load(&m->count); i++) {
         struct family *f = &m->families[i];
-        buf_addf(out, "# HELP mig_plugin_%s %s\n# TYPE mig_plugin_%s %s\n", f->name, f->help,
-                 f->name, kinds[f->kind]);
+        text_help(f, out);
+        buf_addf(out, "# TYPE mig_plugin_%s %s\n", f->name, kinds[f->kind]);
         pthread_mutex_lock(&f->lock);
         for (struct series *s = f->series; s; s = s->next)
             if (f->kind == MIG_HISTOGRAM)

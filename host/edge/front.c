@@ -112,14 +112,6 @@ static mig_status frame(struct call *c, str bytes)
     return exchange_write(v->x, bytes);
 }
 
-static bool is_visible(str id)
-{
-    for (size_t i = 0; i < id.len; i++)
-        if ((unsigned char)id.ptr[i] < 0x21 || (unsigned char)id.ptr[i] > 0x7E)
-            return false;
-    return id.len > 0 && id.len <= 128;
-}
-
 /* Every answer carries MIG-Message-ID (MIG v0.1 2): the plugin's, the client's, or a new one. */
 static mig_status respond(struct call *c, uint32_t status, const void *headers, uint32_t count)
 {
@@ -137,7 +129,7 @@ static mig_status respond(struct call *c, uint32_t status, const void *headers, 
         return MIG_E_NOMEM;
     if (count)
         memcpy(all, given, count * sizeof *all);
-    v->message_id = is_visible(sent) ? sent : new_id(c->arena);
+    v->message_id = sent.len && str_is_visible(sent, 128) ? sent : new_id(c->arena);
     all[count] = (mig_header){S("MIG-Message-ID"), v->message_id};
     return exchange_head(v->x, status, all, count + 1);
 }

@@ -210,6 +210,12 @@ static mig_status put_locked(struct kv_store *s, struct spot *at, str value, uin
     return MIG_OK;
 }
 
+/* 0: never, also for a time beyond the clock's end. */
+static uint64_t expires_at(uint64_t now_ms, uint64_t ttl_ms)
+{
+    return ttl_ms && ttl_ms <= UINT64_MAX - now_ms ? now_ms + ttl_ms : 0;
+}
+
 mig_status kv_put(struct kv_store *s, const struct kv_space *space, str key, str value,
                   uint64_t expect, uint64_t ttl_ms, uint64_t now_ms, uint64_t *ret_revision)
 {
@@ -224,7 +230,7 @@ mig_status kv_put(struct kv_store *s, const struct kv_space *space, str key, str
             sweep(s, now_ms);
         if (!find(s, space, key, now_ms, &at))
             return MIG_INVALID_REQUEST;
-        status = put_locked(s, &at, value, expect, ttl_ms ? now_ms + ttl_ms : 0, ret_revision);
+        status = put_locked(s, &at, value, expect, expires_at(now_ms, ttl_ms), ret_revision);
         stripe_unlock(at.stripe);
     }
     return status;
