@@ -65,11 +65,15 @@ lint: deps-dev build ## layers, clang-tidy, cppcheck
 format: deps-dev ## rewrites our C files with clang-format
 	@clang-format -i $(sources)
 
-install: build ## PREFIX (/usr/local), DESTDIR honoured
-	@DESTDIR="$(DESTDIR)" cmake --install build/release --prefix "$(PREFIX)"
+install: ## PREFIX (/usr/local), DESTDIR honoured
+	@cmake --preset release -DCMAKE_INSTALL_PREFIX="$(PREFIX)" >/dev/null
+	@cmake --build --preset release -j $(JOBS)
+	@DESTDIR="$(DESTDIR)" cmake --install build/release
 
-package: deps-dev build ## a .deb and a .tar.gz in build/package
-	@cd build/release && cpack -B ../package
+package: deps-dev ## a .deb and a .tar.gz in build/package
+	@cmake --preset package -DMIGD_BUNDLE_YYJSON=$$(. /etc/os-release; [ "$$ID$$VERSION_ID" = debian12 ] && echo ON || echo OFF) >/dev/null
+	@cmake --build --preset package -j $(JOBS)
+	@cd build/package && cpack && ls *.deb *.tar.gz
 
 clean: ## removes build/
 	@rm -rf build

@@ -54,15 +54,6 @@ static void send_order(struct op *op, mig_call call, str reason)
         loop_post(home, &o->task);
 }
 
-/* MIG v0.1 section 1: 1 to 128 visible ASCII bytes. */
-static bool is_message_id(str s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        if ((unsigned char)s.ptr[i] < 0x21 || (unsigned char)s.ptr[i] > 0x7E)
-            return false;
-    return s.len > 0 && s.len <= 128;
-}
-
 static mig_status target_of(struct op *op, str *ret)
 {
     const json_value *v = json_have(op->doc.root, S("target_message_id"));

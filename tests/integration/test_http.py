@@ -217,8 +217,6 @@ BAD = {
     "space in chunk size": CHUNKED + "3 3\r\nabc\r\n0\r\n\r\n",
     "chunked in 1.0": f"POST {PATH} HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
                       f"0\r\n\r\n{SMUGGLED}",
-    "no version": f"POST {PATH}\r\n\r\n",
-    "0.9": "GET /\r\n",
     "binary": "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + "\x00" * 40,
     "space in target": f"POST {PATH} x HTTP/1.1\r\nHost: x\r\n\r\n",
     "unknown method": f"BREW {PATH} HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -235,6 +233,13 @@ def test_malformed_requests_are_answered_400_and_closed(raw, shared, http, shape
     assert r.headers["connection"] == "close" and raw.is_closed()
     assert b"HTTP/1.1" not in raw.buffer, "a second request was answered"
     assert http.mig("hello").status == 200
+
+
+@pytest.mark.parametrize("text", [f"POST {PATH}\r\n\r\n", "GET /\r\n\r\n"])
+def test_http_0_9_is_refused(raw, text):
+    r = raw.send(text).reply()
+    assert r.status in (400, 505) and raw.is_closed()
+    assert envelope(r)["code"] == "MIG_INVALID_REQUEST" and not envelope(r)["retryable"]
 
 
 def test_http_2_preface_is_refused(raw):
