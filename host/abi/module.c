@@ -1,4 +1,5 @@
 #include "abi/module.h"
+#include "abi/elf.h"
 #include "abi/entry.h"
 #include "base/check.h"
 #include "base/digest.h"
@@ -240,6 +241,12 @@ struct module *module_open(struct modules *m, const char *path, const char *sha2
 
     if (!bytes)
         return NULL;
+    const char *fault = elf_fault((str){bytes, len});
+    if (fault) {
+        diag_error(d, at, "module.elf", "%s", fault);
+        free(bytes);
+        return NULL;
+    }
     struct digest *digest = digest_new();
     digest_add(digest, (str){bytes, len});
     digest_take(digest, own);
