@@ -38,7 +38,7 @@ const char *elf_fault(str file)
         return "not an ELF file";
     memcpy(&h, file.ptr, sizeof h);
     if (h.e_ident[EI_CLASS] != (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32) ||
-        h.e_ident[EI_DATA] != ELFDATA2LSB || (OUR_MACHINE && h.e_machine != OUR_MACHINE))
+        h.e_ident[EI_DATA] != ELFDATA2LSB || (OUR_MACHINE != 0 && h.e_machine != OUR_MACHINE))
         return "built for another machine";
     if (h.e_type != ET_DYN)
         return "not a shared object";

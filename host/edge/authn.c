@@ -52,6 +52,9 @@ static bool is_named_loopback(str authority)
     if (host.len && host.ptr[0] == '[')
         return str_starts(host, S("[::1]"));
     host = str_split(&host, ':');
+    for (size_t i = 0; str_starts(host, S("127.")) && i < host.len; i++)
+        if (host.ptr[i] != '.' && (host.ptr[i] < '0' || host.ptr[i] > '9'))
+            return false; /* 127.0.0.1.example.org */
     return str_eq_nocase(host, S("localhost")) || str_starts(host, S("127."));
 }
 

@@ -61,8 +61,8 @@ void net_drain(struct net_loop *n)
     for (struct list *l = n->conns.next, *next; l != &n->conns; l = next) {
         struct http_conn *c = container_of(l, struct http_conn, link);
         next = l->next;
-        if (c->phase == CONN_IDLE)
-            conn_finish(c);
+        if (c->phase == CONN_IDLE || (c->phase == CONN_HEAD && !c->x))
+            conn_finish(c); /* between two requests, or before the first byte of one */
     }
 }
 
