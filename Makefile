@@ -48,7 +48,7 @@ tsan: deps-dev ## the tests that cross threads, and reloads under load, with the
 	@.ci/tsan build/tsan
 
 fuzz: deps-dev ## each parser for SECONDS (10)
-	@$(call cmake,fuzz)
+	@$(call cmake,fuzz,fuzzers)
 	@.ci/fuzz build/fuzz $(FUZZ_SECONDS)
 
 soak: deps-dev build ## reloads under load for SECONDS (60)
@@ -56,7 +56,7 @@ soak: deps-dev build ## reloads under load for SECONDS (60)
 
 abi: deps-dev ## layouts, symbols, frozen headers, old plugins
 	@$(call cmake,asan)
-	@tests/run_unit build/asan abi
+	@tests/abi/run build/asan
 
 lint: deps-dev build ## layers, clang-tidy, cppcheck
 	@.ci/layers

@@ -6,6 +6,10 @@
 extern int nobody_has_this_function(void);
 #endif
 
+#if defined(__GNUC__)
+#pragma GCC diagnostic ignored "-Wunused-function"
+#endif
+
 static mig_status create(const mig_host *host, mig_str config, void **ret_self)
 {
     (void)config;

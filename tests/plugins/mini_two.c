@@ -1,0 +1,2 @@
+#define MINI_VERSION "2.0.0"
+#include "mini.h"

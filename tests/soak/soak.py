@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""Reloads as fast as they go while wrk saturates the gateway. usage: soak.py SECONDS [--build DIR]
+
+In turn a module of other content, a changed script and a changed manifest. Nothing may fail: no answer
+but 2xx, no socket error, no closed connection, no growth, no generation or instance left behind.
+Last line: N passed, M failed; exit 0 when M is 0."""
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/integration"))
+
+CONNECTIONS = 32
+WARM_UP = 20            # reloads before the memory is looked at
+GROWTH_KIB = 2048
+RATE = 300 / 60         # reloads per second
+
+# wrk: one connection after the other gets the next of the three calls.
+WRK = """
+local paths = { "observatory.models.infer", "test.counter.get", "test.script.get" }
+local requests, at = {}, 0
+function init(args)
+  for i, p in ipairs(paths) do
+    requests[i] = wrk.format("POST", "/mig/v0.1/invoke/" .. p, { ["X-Tenant-ID"] = "acme" },
+                             '{"payload":{"input":"hello"}}')
+  end
+end
+function request()
+  at = at % #requests + 1
+  return requests[at]
+end
+function done(summary, latency, requests)
+  io.write(string.format("WRK requests=%d status=%d connect=%d read=%d write=%d timeout=%d p50=%d p99=%d\\n",
+    summary.requests, summary.errors.status, summary.errors.connect, summary.errors.read,
+    summary.errors.write, summary.errors.timeout, latency:percentile(50), latency:percentile(99)))
+end
+"""
+
+SCRIPT = """local mig = require "mig"
+local c = mig.capability {{ id = "test.script.get", version = "1.0.0" }}
+function c.invoke(call) return {{ answer = {} }} end
+"""
+
+
+class Soak:
+    def __init__(self, daemon, module):
+        self.d, self.module = daemon, module
+        self.stamp_at = module.index(b"STAMP:0000000000") + 6
+        self.reloads, self.refused, self.rss, self.millis = 0, [], [], []
+
+    def change(self, n):
+        kind, n = n % 3, n // 3
+        if kind == 0:
+            stamp = b"%010d" % n
+            whole = self.module[:self.stamp_at] + stamp + self.module[self.stamp_at + 10:]
+            tmp = self.d.dir / ".counter.so"
+            tmp.write_bytes(whole)
+            tmp.rename(self.d.plugins / "counter.so")
+        elif kind == 1:
+            self.d.drop(SCRIPT.format(n), "script.lua")
+        else:
+            self.d.write_manifest({"providers": {"configured": {"module": "extra.so",
+                                                                "config": {"n": n}}}})
+
+    def step(self):
+        self.change(self.reloads)
+        began = time.monotonic()
+        r = self.d.http.reload()
+        self.millis.append((time.monotonic() - began) * 1000)
+        self.reloads += 1
+        if r.status != 200:
+            self.refused.append(r)
+        self.rss.append(self.d.rss_kib())
+
+
+def accepted(d):
+    return sum(l["accepted"] for l in d.http.admin("loops").json["loops"])
+
+
+def run(seconds, d, builder):
+    from helpers.http import eventually
+    module = builder("counter").read_bytes()
+    d.drop(builder("counter"))
+    d.drop(builder("counter", "extra", COUNTER_ID='"test.extra"'))
+    d.drop(SCRIPT.format(0), "script.lua")
+    d.write_manifest({"providers": {"configured": {"module": "extra.so", "config": {"n": 0}}}})
+    d.start()
+    script = d.dir / "soak.lua"
+    script.write_text(WRK)
+    before = accepted(d)
+    wrk = subprocess.Popen(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s",
+                            "-s", str(script), d.url], stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, text=True)
+    eventually(lambda: accepted(d) >= before + CONNECTIONS, what="wrk has connected")
+    opened = accepted(d)
+    soak, end = Soak(d, module), time.monotonic() + seconds - 1
+    while time.monotonic() < end and wrk.poll() is None:
+        soak.step()
+    closed = accepted(d) - opened
+    out = wrk.communicate(timeout=30)[0]
+    found = re.search(r"WRK (.*)", out)
+    load = {k: int(v) for k, v in (p.split("=") for p in found.group(1).split())} if found else {}
+    try:
+        eventually(lambda: len(d.http.generations()["generations"]) == 1, 10)
+    except AssertionError:
+        pass
+    return soak, load, closed, out
+
+
+def judge(seconds, soak, load, closed, d):
+    """(what, is good, what was seen)"""
+    warm = soak.rss[WARM_UP:] or [0]
+    # The highest of the last fifth against the highest of the first fifth after the warm-up.
+    part = max(1, len(warm) // 5)
+    growth = max(warm[-part:]) - max(warm[:part])
+    generations = len(d.http.generations()["generations"])
+    instances = d.http.instances()
+    errors = {k: load.get(k, -1) for k in ("connect", "read", "write", "timeout")}
+    answer = d.http.result("test.counter.get")
+    number = (soak.reloads - 1) // 3
+    return [
+        ("every answer is 2xx", load.get("status") == 0, f"{load.get('status')} others"),
+        ("no socket error", all(v == 0 for v in errors.values()), errors),
+        ("no connection was closed", closed == 0, f"{closed} more accepted"),
+        ("no reload was refused", not soak.refused, soak.refused[:1]),
+        (f"at least {RATE:.0f} reloads/s", soak.reloads >= RATE * (seconds - 1),
+         f"{soak.reloads} in {seconds} s"),
+        (f"memory is flat after {WARM_UP} reloads", growth <= GROWTH_KIB,
+         f"{growth:+d} KiB ({warm[0]} to {warm[-1]})"),
+        ("one generation is left", generations == 1, generations),
+        ("no instance is abandoned", instances["abandoned"] == 0, instances["abandoned"]),
+        ("as many instances as providers", len(instances["instances"]) == 6,
+         [i["name"] for i in instances["instances"]]),
+        ("the last module serves", int(answer["stamp"]) in (number, number - 1), answer["stamp"]),
+        ("work was done", load.get("requests", 0) > 100 * seconds, load.get("requests")),
+    ]
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("seconds", type=int, nargs="?", default=60)
+    p.add_argument("--build")
+    a = p.parse_args()
+    if a.build:
+        os.environ["MIGD_BUILD"] = a.build
+    if not shutil.which("wrk"):
+        sys.exit("soak: wrk is not installed (Debian package wrk)")
+    from helpers.daemon import Daemon
+    from helpers.plugins import Builder
+    with tempfile.TemporaryDirectory(prefix="migd-soak-") as tmp:
+        d = Daemon(Path(tmp) / "migd", {"unmap": "when-clean"})
+        try:
+            soak, load, closed, out = run(a.seconds, d, Builder(Path(tmp) / "built"))
+            checks = judge(a.seconds, soak, load, closed, d)
+        finally:
+            faults = d.faults()
+    checks.append(("the daemon ended well", not faults, faults))
+    ms = sorted(soak.millis)
+    print(f"{a.seconds} s: {load.get('requests', 0)} calls, p50 {load.get('p50', 0) / 1000:.2f} ms, "
+          f"p99 {load.get('p99', 0) / 1000:.2f} ms; {soak.reloads} reloads, median "
+          f"{ms[len(ms) // 2]:.1f} ms, longest {ms[-1]:.1f} ms; RSS {soak.rss[0]} to {soak.rss[-1]} KiB")
+    if not load:
+        print(out)
+    for what, is_good, seen in checks:
+        print(f"{'ok  ' if is_good else 'FAIL'} {what}: {seen}")
+    failed = sum(not c[1] for c in checks)
+    print(f"{len(checks) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
