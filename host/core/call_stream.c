@@ -64,16 +64,18 @@ static void tell_writable(struct call *c)
     call_strand_push(c, &c->ev_writable);
 }
 
+/* A frame larger than the whole credit passes when nothing else is under way. Two senders that try at
+ * once can make each other fail although there is room; then both look again. */
 static bool credit_take(struct call *c, int64_t bytes)
 {
-    int64_t frames = atomic_fetch_sub(&c->credit_frames, 1);
-    int64_t room = atomic_fetch_sub(&c->credit_bytes, bytes);
-
-    /* A frame larger than the whole credit passes when nothing else is under way. */
-    if (frames > 0 && room > 0)
-        return true;
-    atomic_fetch_add(&c->credit_frames, 1);
-    atomic_fetch_add(&c->credit_bytes, bytes);
+    do {
+        int64_t frames = atomic_fetch_sub(&c->credit_frames, 1);
+        int64_t room = atomic_fetch_sub(&c->credit_bytes, bytes);
+        if (frames > 0 && room > 0)
+            return true;
+        atomic_fetch_add(&c->credit_frames, 1);
+        atomic_fetch_add(&c->credit_bytes, bytes);
+    } while (atomic_load(&c->credit_frames) > 0 && atomic_load(&c->credit_bytes) > 0);
     return false;
 }
 

@@ -37,7 +37,7 @@ static void *work(void *arg)
     struct worker *w = arg;
 
     pthread_mutex_lock(&w->lock);
-    while (!w->is_stopping) {
+    while (!w->is_stopping && !w->is_lost) {
         if (!w->has_job || w->is_done) {
             pthread_cond_wait(&w->changed, &w->lock);
             continue;
@@ -137,6 +137,7 @@ bool life_call(struct life *l, unsigned limit_ms, void (*fn)(void *arg), void *a
     w->has_job = false;
     if (!is_done) {
         w->is_lost = true;
+        pthread_cond_broadcast(&w->changed); /* it may not even have begun */
         pthread_detach(w->thread);
         l->worker = NULL;
     }

@@ -330,6 +330,7 @@ static void request(struct exchange *x)
             refuse(v, MIG_BACKPRESSURE, 429, "instance_queue", "too many requests are waiting");
         }
     }
+    x->must_close |= v->is_refused && v->refusal == MIG_UNAVAILABLE; /* stopping */
     if (v->is_refused)
         answer_error(x, v->refusal, v->refusal_http, v->refusal_reason, v->refusal_message,
                      v->allow);

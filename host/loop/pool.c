@@ -157,6 +157,15 @@ void pool_stats(struct pool *p, size_t *ret_waiting, size_t *ret_busy, size_t *r
     pthread_mutex_unlock(&p->lock);
 }
 
+/* Under the lock: a worker may still start another one for the jobs that wait. */
+static bool has_thread(struct pool *p, size_t i)
+{
+    pthread_mutex_lock(&p->lock);
+    bool has = i < p->threads;
+    pthread_mutex_unlock(&p->lock);
+    return has;
+}
+
 void pool_free(struct pool *p)
 {
     if (!p)
@@ -165,7 +174,7 @@ void pool_free(struct pool *p)
     p->is_stopping = true;
     pthread_cond_broadcast(&p->has_work);
     pthread_mutex_unlock(&p->lock);
-    for (size_t i = 0; i < p->threads; i++)
+    for (size_t i = 0; has_thread(p, i); i++)
         pthread_join(p->ids[i], NULL);
     pthread_cond_destroy(&p->has_work);
     pthread_cond_destroy(&p->share_is_idle);

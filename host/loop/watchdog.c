@@ -157,8 +157,10 @@ void watchdog_slice_begin(struct watchdog *w, struct loop *l, uint32_t limit_us,
     atomic_store(&s->state, SLICE_ARMED);
     atomic_fetch_add_explicit(&w->slices, 1, memory_order_relaxed);
     if (atomic_load(&w->is_dozing)) {
+        pthread_mutex_lock(&w->lock); /* held by the watchdog except while it naps */
         atomic_store(&w->is_dozing, false);
         pthread_cond_signal(&w->wake);
+        pthread_mutex_unlock(&w->lock);
     }
 }
 

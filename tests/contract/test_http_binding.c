@@ -13,7 +13,7 @@ static void carries_an_invocation_and_its_answer(void **state)
     mock_host *m = up();
 
     (void)state;
-    mock_answer(m, "a.b", MIG_OK, "{\"r\":1}");
+    mock_answer(m, "a.b", MIG_OK, "{\"r\":1}", 0);
     mig_call c = mock_http(m, "POST", "/mig/v0.1/invoke/a.b", "{\"payload\":{}}");
     assert_int_not_equal(c.v, 0);
     assert_int_equal(mock_await(m, c), MIG_OK);
@@ -28,7 +28,7 @@ static void errors_have_the_status_of_their_code(void **state)
     mock_host *m = up();
 
     (void)state;
-    mock_answer(m, "a.b", MIG_BACKPRESSURE, "busy");
+    mock_answer(m, "a.b", MIG_BACKPRESSURE, "busy", 0);
     mig_call c = mock_http(m, "POST", "/mig/v0.1/invoke/a.b", "{}");
     mock_await(m, c);
     assert_int_equal(mock_look(m, c)->http_status, 429);
@@ -61,7 +61,7 @@ static void a_client_that_leaves_ends_the_submission(void **state)
     mock_host *m = up();
 
     (void)state;
-    mock_answer(m, "a.b", MIG_OK, "{}");
+    mock_answer(m, "a.b", MIG_OK, "{}", 0);
     mig_call c = mock_http(m, "POST", "/mig/v0.1/invoke/a.b", "{}");
     mock_cancel(m, c);
     mock_advance(m, 60000);

@@ -1,3 +1,4 @@
+import os
 import shutil
 from pathlib import Path
 
@@ -5,7 +6,7 @@ import pytest
 from helpers.daemon import BUILD, Daemon
 from helpers.plugins import Builder
 
-failed_logs = BUILD / "test-logs"
+failed_logs = Path(os.environ.get("MIGD_TEST_LOGS", BUILD / "test-logs"))
 
 
 def pytest_sessionstart(session):

@@ -176,11 +176,13 @@ def test_calls_of_other_instances_cannot_be_ended(migd, plugins):
 
 
 def test_a_huge_result(hostile):
-    before = hostile.rss_kib()
-    for _ in range(4):
+    seen = []
+    for _ in range(12):
         r = bad(hostile, "huge")
         assert r.status == 200 and len(r.payload["x"]) == 16 << 20
-    eventually(lambda: hostile.rss_kib() - before < 80_000 * SLOW)
+        seen.append(hostile.rss_kib())
+    # malloc keeps some of it; what matters is that it does not add up
+    assert max(seen[6:]) - max(seen[:6]) < 40_000 * SLOW, seen
     others_are_served(hostile)
 
 

@@ -31,6 +31,8 @@ def in_background(shared, *args, **more):
             box["began"] = time.monotonic()
             box["reply"] = client.invoke(*args, **more)
             box["ended"] = time.monotonic()
+        except OSError as e:
+            box["error"] = e
         finally:
             client.close()
 
@@ -39,7 +41,7 @@ def in_background(shared, *args, **more):
 
     def join():
         thread.join(20)
-        assert "reply" in box, "no reply"
+        assert "reply" in box, f"no reply: {box.get('error')!r}"
         return box["reply"]
 
     join.box = box

@@ -198,6 +198,8 @@ static void wrong_handle(void *self, void *data, mig_call call, const mig_reques
             wrong.v = call.v ^ (uint64_t)1 << (i / 4 % 64); /* near the truth */
         if (i % 4 == 2)
             wrong.v = (uint64_t)i;
+        if (wrong.v == call.v)
+            continue; /* guessed right */
         taken += h->finish(h, wrong, &p) == MIG_OK;
         taken += h->send(h, wrong, &p) == MIG_OK;
         taken += mig_finish_error(h, wrong, MIG_INTERNAL, "wrong") == MIG_OK;

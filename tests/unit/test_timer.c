@@ -90,7 +90,7 @@ static void fires_exactly_around_every_level_border(void **state)
                                       127,    128,    4032,   4094,     4095,     4096,    4097,
                                       8191,   262080, 262143, 262144,   262145,   524288,  16515072,
                                       16777151, 16777214, 16777215};
-    struct timer_wheel w;
+    static struct timer_wheel w;
 
     (void)state;
     wheel = &w;
@@ -118,7 +118,7 @@ static void fires_exactly_around_every_level_border(void **state)
 
 static void every_delay_of_two_levels_is_exact(void **state)
 {
-    struct timer_wheel w;
+    static struct timer_wheel w;
 
     (void)state;
     wheel = &w;
@@ -135,7 +135,7 @@ static void every_delay_of_two_levels_is_exact(void **state)
 static void delays_beyond_the_horizon_are_kept(void **state)
 {
     static const uint64_t delays[] = {16777216, 16777217, 33554432, 33554431, 100000000, 86400000};
-    struct timer_wheel w;
+    static struct timer_wheel w;
     struct probe p[countof(delays)] = {0};
 
     (void)state;
@@ -152,7 +152,7 @@ static void delays_beyond_the_horizon_are_kept(void **state)
 
 static void a_restart_moves_and_a_stop_silences(void **state)
 {
-    struct timer_wheel w;
+    static struct timer_wheel w;
     struct probe a = {0}, b = {0};
 
     (void)state;
@@ -191,8 +191,8 @@ static void stop_the_others(struct timer *t)
 
 static void a_callback_may_stop_others_that_are_due(void **state)
 {
-    struct timer_wheel w;
-    struct group g = {0};
+    static struct timer_wheel w;
+    static struct group g;
 
     (void)state;
     wheel = &w;
@@ -216,7 +216,7 @@ static void start_again(struct timer *t)
 
 static void a_callback_may_start_itself_again(void **state)
 {
-    struct timer_wheel w;
+    static struct timer_wheel w;
     struct probe p = {0};
 
     (void)state;
@@ -257,7 +257,7 @@ static void agrees_with_a_sorted_list(void **state)
 {
     static struct probe p[MODEL];
     static uint64_t due[MODEL]; /* 0: not running */
-    struct timer_wheel w;
+    static struct timer_wheel w;
     uint64_t now = 16777000;
 
     (void)state;

@@ -168,7 +168,8 @@ class Daemon:
         if self.process is None:
             return found
         if self.is_alive():
-            self.signal(signal.SIGTERM)
+            if not any(l.get("event") == "migd.stopping" for l in self.lines):
+                self.signal(signal.SIGTERM)  # a second one would mean: at once
             try:
                 self.wait(25 * SLOW)
             except subprocess.TimeoutExpired:

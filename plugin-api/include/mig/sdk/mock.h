@@ -309,7 +309,7 @@ static inline const char *mock_header(const mock_host *m, mig_call ex, const cha
     const mock_call *c = mock_find_call_(m, ex);
 
     for (size_t i = 0; c && i < c->headers.count; i++)
-        if (mock_same_(((const mig_header *)c->headers.items[i])->name, mig_s(name)))
+        if (mock_same_name_(((const mig_header *)c->headers.items[i])->name, mig_s(name)))
             return ((const mig_header *)c->headers.items[i])->value.ptr;
     return "";
 }

@@ -235,6 +235,21 @@ static inline int mock_same_(mig_str a, mig_str b)
     return a.len == b.len && (!a.len || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+/* Names of header fields: ASCII case does not count. */
+static inline int mock_same_name_(mig_str a, mig_str b)
+{
+    for (size_t i = 0; i < a.len && i < b.len; i++) {
+        char x = a.ptr[i], y = b.ptr[i];
+        if (x >= 'A' && x <= 'Z')
+            x = (char)(x | 0x20);
+        if (y >= 'A' && y <= 'Z')
+            y = (char)(y | 0x20);
+        if (x != y)
+            return 0;
+    }
+    return a.len == b.len;
+}
+
 /* ---- the lock and the faults ------------------------------------------------------------------
  */
 
