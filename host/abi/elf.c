@@ -18,7 +18,7 @@ static bool is_within(str file, uint64_t offset, uint64_t size)
     return offset <= file.len && size <= file.len - offset;
 }
 
-static const char *segment_fault(str file, const ElfW(Phdr) *p)
+static const char *segment_fault(str file, const ElfW(Phdr) * p)
 {
     if (p->p_type != PT_LOAD && p->p_type != PT_DYNAMIC)
         return NULL;

@@ -5,10 +5,10 @@
 #include "core/core.h"
 
 struct instance_spec {
-    const char *name;     /* provider name                               */
-    const char *source;   /* for lists: "hello.so"                       */
-    const char *config;   /* JSON object text                            */
-    const char *plugin;   /* id; NULL: the only one of the module        */
+    const char *name;   /* provider name                               */
+    const char *source; /* for lists: "hello.so"                       */
+    const char *config; /* JSON object text                            */
+    const char *plugin; /* id; NULL: the only one of the module        */
     struct diag_at at;
     uint64_t max_concurrency, queue;
     uint64_t drain_grace_ms;

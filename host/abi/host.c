@@ -60,8 +60,8 @@ static void host_log(const mig_host *h, uint32_t level, mig_str msg, mig_str fie
         return;
     struct arena *a = arena_new(&pool, 1 << 20);
     struct json doc;
-    bool has_fields = a && fields.len && json_parse(&doc, a, fields, NULL) &&
-                      json_is_object(doc.root);
+    bool has_fields =
+        a && fields.len && json_parse(&doc, a, fields, NULL) && json_is_object(doc.root);
     if (i->findings && level <= MIG_LOG_ERROR) {
         to_findings(i, msg, has_fields ? &doc : NULL);
     } else if (log_is_allowed(i)) {
@@ -80,8 +80,9 @@ static mig_status said(struct instance *i, mig_status status, const char *what)
 {
     if (status == MIG_E_ARG)
         log_warn("plugin.contract", F_Z("instance", i->name), F_Z("plugin", i->plugin.id),
-                 F_Z("function", what), F_Z("hint", "the call belongs to another instance, or its "
-                                                     "kind has no such function"));
+                 F_Z("function", what),
+                 F_Z("hint", "the call belongs to another instance, or its "
+                             "kind has no such function"));
     return status;
 }
 

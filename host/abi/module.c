@@ -343,8 +343,9 @@ const mig_plugin *module_plugin(const struct module *m, const char *id, struct d
     if (!id && !p[1])
         return p[0];
     if (!id) {
-        diag_error(d, at, "module.ambiguous", "the module offers several plugins: say which "
-                                              "(plugin: ID)");
+        diag_error(d, at, "module.ambiguous",
+                   "the module offers several plugins: say which "
+                   "(plugin: ID)");
         return NULL;
     }
     for (; *p; p++)

@@ -16,7 +16,8 @@ struct module_builtin {
 };
 
 /* dir is created with mode 0700; copies of processes that are gone are removed. NULL: *error says why. */
-struct modules *modules_new(const char *dir, const struct module_builtin *builtins, char error[256]);
+struct modules *modules_new(const char *dir, const struct module_builtin *builtins,
+                            char error[256]);
 void modules_free(struct modules *m);
 
 /* With one reference. NULL: findings say why, at `at`. sha256: NULL or 64 hex digits that the content

@@ -11,7 +11,7 @@ struct pending {
     struct task task;
     struct strand_event event;
     struct instance *instance;
-    struct call *call; /* held; NULL: call 0, the continuation runs on the pool */
+    struct call *call;               /* held; NULL: call 0, the continuation runs on the pool */
     void (*run)(struct pending *p);  /* on the strand of the call, or on the pool  */
     void (*free)(struct pending *p); /* afterwards; NULL: free()                   */
 };

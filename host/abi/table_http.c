@@ -23,8 +23,7 @@ static void obey(struct task *t)
     free(o);
 }
 
-static struct order *order_new(struct call *c, uint32_t status, const mig_header *h,
-                               uint32_t count)
+static struct order *order_new(struct call *c, uint32_t status, const mig_header *h, uint32_t count)
 {
     size_t texts = 0;
     for (uint32_t i = 0; i < count; i++)

@@ -48,7 +48,9 @@ static struct kv_pending *begin(const mig_host *h, mig_call call, mig_kv_done do
     buf_init(&k->value, BUF_MAX);
     struct op *op = k->pending.call ? op_of_call(k->pending.call) : NULL;
     const struct principal *p = k->pending.call ? k->pending.call->principal : NULL;
-    *space = (struct kv_space){.tenant = op ? op->header.tenant_id : p ? p->tenant : S(""),
+    *space = (struct kv_space){.tenant = op  ? op->header.tenant_id
+                                         : p ? p->tenant
+                                             : S(""),
                                .plugin = str_of(i->plugin.id),
                                .provider = str_of(i->name)};
     return k;
@@ -67,14 +69,14 @@ static mig_status get(const mig_host *h, mig_call call, mig_str key, mig_kv_done
 
     if (!k)
         return status;
-    k->result.status = kv_get(instance_of(h)->core->kv, &space, key, now_ms(), &k->value,
-                              &k->result.revision);
+    k->result.status =
+        kv_get(instance_of(h)->core->kv, &space, key, now_ms(), &k->value, &k->result.revision);
     pending_ready(&k->pending);
     return MIG_OK;
 }
 
-static mig_status put(const mig_host *h, mig_call call, mig_str key, mig_str value,
-                      uint64_t expect, uint64_t ttl_ms, mig_kv_done done, void *tag)
+static mig_status put(const mig_host *h, mig_call call, mig_str key, mig_str value, uint64_t expect,
+                      uint64_t ttl_ms, mig_kv_done done, void *tag)
 {
     struct kv_space space;
     mig_status status;

@@ -28,7 +28,7 @@ static void slice_end(const mig_host *h)
 
 const void *table_loop(struct instance *i)
 {
-    static const mig_ext_loop table = {sizeof table, 0,           count,
+    static const mig_ext_loop table = {sizeof table,  0,           count,
                                        index_of_loop, slice_begin, slice_end};
     (void)i;
     return &table;

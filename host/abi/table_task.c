@@ -116,7 +116,8 @@ static void ended(void *arg, const struct call_result *r)
 static void begin(struct timer *t)
 {
     struct started *s = container_of(t, struct started, timer);
-    const struct self_call_spec spec = {s->instance, s->def.exec, s->def.timeout_ms, give, ended, s};
+    const struct self_call_spec spec = {s->instance, s->def.exec, s->def.timeout_ms,
+                                        give,        ended,       s};
 
     if (!self_call_start(s->home, &spec))
         loop_timer(s->home, &s->timer, 10, begin); /* the queue is full: it was promised */

@@ -97,8 +97,8 @@ bool buf_addf(struct buf *b, const char *format, ...)
 
 static bool add_escaped(struct buf *b, unsigned char c)
 {
-    static const char shorts[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n',
-                                  ['\f'] = 'f', ['\r'] = 'r', ['"'] = '"', ['\\'] = '\\'};
+    static const char shorts[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f',
+                                  ['\r'] = 'r', ['"'] = '"',  ['\\'] = '\\'};
 
     if (c < sizeof shorts && shorts[c])
         return buf_addc(b, '\\') && buf_addc(b, shorts[c]);

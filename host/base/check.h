@@ -20,7 +20,7 @@ bool check_broken(const char *what, const char *file, int line, _Atomic unsigned
 unsigned long check_broken_count(void);
 
 /* The struct that contains member. */
-#define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
+#define container_of(p, type, member) ((type *)((char *)(p)-offsetof(type, member)))
 #define countof(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Scope clean-up: CLEANUP(buf_deinit) struct buf b; TAKE() hands a pointer out of the scope. */

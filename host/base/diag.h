@@ -8,10 +8,10 @@ enum diag_level { DIAG_ERROR, DIAG_WARNING };
 
 struct diag_finding {
     enum diag_level level;
-    char *file;      /* NULL: not about a file             */
+    char *file;            /* NULL: not about a file             */
     unsigned line, column; /* from 1; 0: unknown           */
-    char *id;        /* stable name, "tool.mcp_name"       */
-    char *text;      /* for humans                         */
+    char *id;              /* stable name, "tool.mcp_name"       */
+    char *text;            /* for humans                         */
 };
 
 struct diag {

@@ -3,7 +3,6 @@
 
 #include <openssl/evp.h>
 
-
 struct digest *digest_new(void)
 {
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();

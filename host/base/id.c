@@ -55,7 +55,8 @@ void id_uuid7(char out[ID_UUID])
     b[7] = (unsigned char)source.counter;
     memcpy(b + 8, &random, 8);
     b[8] = (unsigned char)((b[8] & 0x3F) | 0x80);
-    static const unsigned char places[16] = {0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
+    static const unsigned char places[16] = {0,  2,  4,  6,  9,  11, 14, 16,
+                                             19, 21, 24, 26, 28, 30, 32, 34};
     for (int i = 0; i < 16; i++) {
         out[places[i]] = hex[b[i] >> 4];
         out[places[i] + 1] = hex[b[i] & 15];

@@ -85,8 +85,7 @@ static yyjson_val *duplicate_many(yyjson_val *object, struct arena *a)
 
     if (!keys)
         return object; /* no memory to be sure: refuse */
-    yyjson_obj_foreach(object, i, max, key, value)
-        keys[n++] = key;
+    yyjson_obj_foreach(object, i, max, key, value) keys[n++] = key;
     qsort(keys, n, sizeof *keys, compare_keys);
     for (i = 1; i < n; i++)
         if (compare_keys(&keys[i - 1], &keys[i]) == 0)
@@ -115,8 +114,8 @@ static bool check_values(const struct json *doc, struct arena *a, size_t count,
         size_t n = is_object ? yyjson_obj_size(v) : yyjson_arr_size(v);
         left[depth] = is_object ? 2 * n : n;
         yyjson_val *twice = !is_object || n < 2 ? NULL
-                                  : n <= 16           ? duplicate_few(v)
-                                                      : duplicate_many(v, a);
+                            : n <= 16           ? duplicate_few(v)
+                                                : duplicate_many(v, a);
         if (twice)
             return fault_set(fault, JSON_FAULT_DUPLICATE,
                              yyjson_is_str(twice) ? offset_of_key(doc, twice) : 0,

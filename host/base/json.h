@@ -29,8 +29,8 @@ const char *json_fault_reason(enum json_fault_kind kind);
 
 /* A document. text must outlive it (raw forms point into it). */
 struct json {
-    str text;              /* as given                              */
-    const char *copy;      /* where yyjson unescaped it in place    */
+    str text;         /* as given                              */
+    const char *copy; /* where yyjson unescaped it in place    */
     const json_value *root;
 };
 
@@ -47,7 +47,7 @@ bool json_is_null(const json_value *v);
 bool json_is_integer(const json_value *v, int64_t *ret); /* within int64 */
 bool json_is_bool(const json_value *v, bool *ret);
 bool json_number(const json_value *v, double *ret);
-str json_string(const json_value *v); /* unescaped; empty when it is no string */
+str json_string(const json_value *v);  /* unescaped; empty when it is no string */
 size_t json_size(const json_value *v); /* members or items */
 
 /* A member; NULL when absent, null when it is null. */

@@ -50,7 +50,6 @@ void str_lower(char *p, size_t n)
         *p = lower(*p);
 }
 
-
 bool str_eq_nocase(str a, str b)
 {
     if (a.len != b.len)
@@ -242,7 +241,10 @@ static size_t utf8_sequence(const unsigned char *p, size_t n)
 {
     if (p[0] < 0x80)
         return 1;
-    size_t need = p[0] >= 0xC2 && p[0] <= 0xDF ? 2 : (p[0] & 0xF0) == 0xE0 ? 3 : p[0] >= 0xF0 && p[0] <= 0xF4 ? 4 : 0;
+    size_t need = p[0] >= 0xC2 && p[0] <= 0xDF   ? 2
+                  : (p[0] & 0xF0) == 0xE0        ? 3
+                  : p[0] >= 0xF0 && p[0] <= 0xF4 ? 4
+                                                 : 0;
     if (!need || n < need)
         return 0;
     for (size_t i = 1; i < need; i++)

@@ -72,8 +72,9 @@ static const char *check_scheme(str text, size_t *at)
 {
     size_t i = 0;
 
-    while (i < text.len && (is_alpha(text.ptr[i]) || is_digit(text.ptr[i]) ||
-                            strchr("+-.", text.ptr[i])) && text.ptr[i])
+    while (i < text.len &&
+           (is_alpha(text.ptr[i]) || is_digit(text.ptr[i]) || strchr("+-.", text.ptr[i])) &&
+           text.ptr[i])
         i++;
     *at = i;
     if (i == 0 || !is_alpha(text.ptr[0]) || i == text.len || text.ptr[i] != ':')

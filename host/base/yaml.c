@@ -98,8 +98,8 @@ static struct yaml_node *new_node(struct builder *b, enum yaml_type type, struct
     struct yaml_node *n = take_bytes(b, sizeof *n);
 
     if (n)
-        *n = (struct yaml_node){.type = type, .line = at.line, .column = at.column,
-                                .text = {"", 0}};
+        *n =
+            (struct yaml_node){.type = type, .line = at.line, .column = at.column, .text = {"", 0}};
     return n;
 }
 
@@ -367,8 +367,8 @@ static void start_container(struct builder *b, enum yaml_type type, struct fy_ev
     struct fy_token *tag = fy_event_get_tag_token(e);
     if (tag)
         apply_tag(b, n, tag);
-    place(b, n, /*is_plain=*/ false);
-    size_t anchor = add_anchor(b, fy_event_get_anchor_token(e), n, /*is_open=*/ true);
+    place(b, n, /*is_plain=*/false);
+    size_t anchor = add_anchor(b, fy_event_get_anchor_token(e), n, /*is_open=*/true);
     b->stack[b->depth++] = (struct level){.node = n, .tail = &n->first, .anchor = anchor};
 }
 
@@ -467,7 +467,7 @@ static void add_scalar(struct builder *b, struct fy_event *e)
         apply_tag(b, n, tag);
     else if (is_plain)
         yaml_type_plain(n);
-    add_anchor(b, fy_event_get_anchor_token(e), n, /*is_open=*/ false);
+    add_anchor(b, fy_event_get_anchor_token(e), n, /*is_open=*/false);
     place(b, n, is_plain && !tag);
 }
 
@@ -516,7 +516,7 @@ static void add_alias(struct builder *b, struct fy_event *e)
         }
         struct yaml_node *n = copy_tree(b, a->node, b->depth);
         if (n)
-            place(b, n, /*is_plain=*/ false);
+            place(b, n, /*is_plain=*/false);
         return;
     }
     STOP(b, at, "yaml.alias", "no anchor &%.*s before this alias", STR_ARG(yaml_shown(name)));
@@ -535,27 +535,14 @@ static void start_document(struct builder *b, struct fy_event *e)
 static void take_event(struct builder *b, struct fy_event *e)
 {
     switch (e->type) {
-    case FYET_DOCUMENT_START:
-        start_document(b, e);
-        break;
-    case FYET_MAPPING_START:
-        start_container(b, YAML_MAP, e);
-        break;
-    case FYET_SEQUENCE_START:
-        start_container(b, YAML_LIST, e);
-        break;
+    case FYET_DOCUMENT_START: start_document(b, e); break;
+    case FYET_MAPPING_START: start_container(b, YAML_MAP, e); break;
+    case FYET_SEQUENCE_START: start_container(b, YAML_LIST, e); break;
     case FYET_MAPPING_END:
-    case FYET_SEQUENCE_END:
-        end_container(b);
-        break;
-    case FYET_SCALAR:
-        add_scalar(b, e);
-        break;
-    case FYET_ALIAS:
-        add_alias(b, e);
-        break;
-    default:
-        break;
+    case FYET_SEQUENCE_END: end_container(b); break;
+    case FYET_SCALAR: add_scalar(b, e); break;
+    case FYET_ALIAS: add_alias(b, e); break;
+    default: break;
     }
 }
 

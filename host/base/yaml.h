@@ -13,12 +13,12 @@ enum yaml_type { YAML_NULL, YAML_BOOL, YAML_INT, YAML_FLOAT, YAML_STRING, YAML_L
 /* Immutable after yaml_parse(). Everything belongs to the root and is freed with it. */
 struct yaml_node {
     enum yaml_type type;
-    unsigned line, column;   /* from 1                                              */
-    str text;                /* scalars: as written (strings: unescaped), NUL follows */
+    unsigned line, column; /* from 1                                              */
+    str text;              /* scalars: as written (strings: unescaped), NUL follows */
     bool boolean;
     int64_t integer;
-    double number;           /* YAML_INT too                                        */
-    str key;                 /* in a map: the key of this entry                     */
+    double number; /* YAML_INT too                                        */
+    str key;       /* in a map: the key of this entry                     */
     unsigned key_line, key_column;
     struct yaml_node *first, *next; /* children in document order                   */
     size_t count;

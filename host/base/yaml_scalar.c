@@ -217,7 +217,7 @@ struct diag_at yaml_key_at(const struct yaml_node *n, const char *file)
 const char *yaml_type_name(enum yaml_type type)
 {
     static const char *const names[] = {
-        [YAML_NULL] = "nothing (null)", [YAML_BOOL] = "a boolean", [YAML_INT] = "an integer",
+        [YAML_NULL] = "nothing (null)", [YAML_BOOL] = "a boolean",  [YAML_INT] = "an integer",
         [YAML_FLOAT] = "a number",      [YAML_STRING] = "a string", [YAML_LIST] = "a list",
         [YAML_MAP] = "a map",
     };
@@ -273,22 +273,12 @@ static void children_to_json(const struct yaml_node *n, struct buf *out)
 void yaml_to_json(const struct yaml_node *n, struct buf *out)
 {
     switch (n->type) {
-    case YAML_NULL:
-        buf_addz(out, "null");
-        break;
-    case YAML_BOOL:
-        buf_addz(out, n->boolean ? "true" : "false");
-        break;
+    case YAML_NULL: buf_addz(out, "null"); break;
+    case YAML_BOOL: buf_addz(out, n->boolean ? "true" : "false"); break;
     case YAML_INT:
-    case YAML_FLOAT:
-        number_to_json(n, out);
-        break;
-    case YAML_STRING:
-        buf_add_json(out, n->text);
-        break;
+    case YAML_FLOAT: number_to_json(n, out); break;
+    case YAML_STRING: buf_add_json(out, n->text); break;
     case YAML_LIST:
-    case YAML_MAP:
-        children_to_json(n, out);
-        break;
+    case YAML_MAP: children_to_json(n, out); break;
     }
 }

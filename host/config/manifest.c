@@ -48,8 +48,8 @@ static const struct field resource_fields[] = {
     {"mcp_uri_pattern", "resource.pattern", FIELD_URI, .is_required = true,
      .offset = RESOURCE(mcp_uri_pattern), .at_offset = RESOURCE(at),
      .meaning = "Absolute URI; {name} stands for one path segment or a part of it; unique."},
-    {"mig_capability", "resource.mig_capability", FIELD_STRING,
-     .offset = RESOURCE(mig_capability), .at_offset = RESOURCE(capability_at), CAPABILITY},
+    {"mig_capability", "resource.mig_capability", FIELD_STRING, .offset = RESOURCE(mig_capability),
+     .at_offset = RESOURCE(capability_at), CAPABILITY},
     {"mode", "resource.mode", FIELD_WORD, .offset = RESOURCE(mode), .standard = "unary",
      .words = "unary"},
     {"name", "resource.name", .offset = RESOURCE(name), FREE_TEXT,
@@ -79,8 +79,12 @@ static const struct field limits_fields[] = {
 };
 
 static const struct shape limits_shape = {
-    .what = "limits", .type_id = "provider.limits", .fields = limits_fields,
-    .count = countof(limits_fields), .is_strict = true, .unknown_id = "provider.unknown_key",
+    .what = "limits",
+    .type_id = "provider.limits",
+    .fields = limits_fields,
+    .count = countof(limits_fields),
+    .is_strict = true,
+    .unknown_id = "provider.unknown_key",
 };
 
 static const struct field provider_fields[] = {
@@ -162,7 +166,8 @@ static void finish_provider(struct reading *r, void *object, const struct yaml_n
     if (!source || (lua && (module || plugin))) {
         diag_error(r->d, p->at, "provider.source",
                    "%s: name exactly one of module, lua, or a built-in plugin (plugin without "
-                   "module)", p->name);
+                   "module)",
+                   p->name);
         return;
     }
     p->source = module ? MANIFEST_MODULE : lua ? MANIFEST_LUA : MANIFEST_BUILTIN;
@@ -170,43 +175,70 @@ static void finish_provider(struct reading *r, void *object, const struct yaml_n
 }
 
 static const struct field provider_name = {
-    "name", "provider.name", FIELD_STRING, .offset = PROVIDER(name), .min = 1, .max = 64,
+    "name",
+    "provider.name",
+    FIELD_STRING,
+    .offset = PROVIDER(name),
+    .min = 1,
+    .max = 64,
     .pattern = "^[a-z0-9][a-z0-9_-]*$",
     .hint = "1 to 64 of a-z 0-9 _ -, beginning with a letter or digit",
 };
 
 static const struct shape tool_shape = {
-    .what = "tool", .type_id = "tool.type", .fields = tool_fields, .count = countof(tool_fields),
-    .size = sizeof(struct manifest_tool), .unknown_id = "manifest.unknown_key",
-    .at_offset = TOOL(at), .name = &tool_fields[0], .duplicate_id = "tool.mcp_name.duplicate",
+    .what = "tool",
+    .type_id = "tool.type",
+    .fields = tool_fields,
+    .count = countof(tool_fields),
+    .size = sizeof(struct manifest_tool),
+    .unknown_id = "manifest.unknown_key",
+    .at_offset = TOOL(at),
+    .name = &tool_fields[0],
+    .duplicate_id = "tool.mcp_name.duplicate",
     .finish = finish_tool,
 };
 
 static const struct shape resource_shape = {
-    .what = "resource", .type_id = "resource.type", .fields = resource_fields,
-    .count = countof(resource_fields), .size = sizeof(struct manifest_resource),
-    .unknown_id = "manifest.unknown_key", .at_offset = RESOURCE(at), .name = &resource_fields[0],
-    .duplicate_id = "resource.pattern.duplicate", .finish = finish_resource,
+    .what = "resource",
+    .type_id = "resource.type",
+    .fields = resource_fields,
+    .count = countof(resource_fields),
+    .size = sizeof(struct manifest_resource),
+    .unknown_id = "manifest.unknown_key",
+    .at_offset = RESOURCE(at),
+    .name = &resource_fields[0],
+    .duplicate_id = "resource.pattern.duplicate",
+    .finish = finish_resource,
 };
 
 static const struct shape prompt_shape = {
-    .what = "prompt", .type_id = "prompt.type", .fields = prompt_fields,
-    .count = countof(prompt_fields), .size = sizeof(struct manifest_prompt),
-    .unknown_id = "manifest.unknown_key", .at_offset = PROMPT(at), .name = &prompt_fields[0],
+    .what = "prompt",
+    .type_id = "prompt.type",
+    .fields = prompt_fields,
+    .count = countof(prompt_fields),
+    .size = sizeof(struct manifest_prompt),
+    .unknown_id = "manifest.unknown_key",
+    .at_offset = PROMPT(at),
+    .name = &prompt_fields[0],
     .duplicate_id = "prompt.mcp_name.duplicate",
 };
 
 static const struct shape provider_shape = {
-    .what = "provider", .type_id = "provider.type", .fields = provider_fields,
-    .count = countof(provider_fields), .size = sizeof(struct manifest_provider), .is_strict = true,
-    .unknown_id = "provider.unknown_key", .at_offset = PROVIDER(at), .name = &provider_name,
+    .what = "provider",
+    .type_id = "provider.type",
+    .fields = provider_fields,
+    .count = countof(provider_fields),
+    .size = sizeof(struct manifest_provider),
+    .is_strict = true,
+    .unknown_id = "provider.unknown_key",
+    .at_offset = PROVIDER(at),
+    .name = &provider_name,
     .finish = finish_provider,
-    .schema_extra =
-        ",\"oneOf\":[{\"required\":[\"module\"],\"not\":{\"required\":[\"lua\"]}},"
-        "{\"required\":[\"lua\"],\"not\":{\"anyOf\":[{\"required\":[\"module\"]},"
-        "{\"required\":[\"plugin\"]}]}},"
-        "{\"required\":[\"plugin\"],\"not\":{\"anyOf\":[{\"required\":[\"module\"]},"
-        "{\"required\":[\"lua\"]}]}}]",
+    .schema_extra = ",\"oneOf\":[{\"required\":[\"module\"],\"not\":{\"required\":[\"lua\"]}},"
+                    "{\"required\":[\"lua\"],\"not\":{\"anyOf\":[{\"required\":[\"module\"]},"
+                    "{\"required\":[\"plugin\"]}]}},"
+                    "{\"required\":[\"plugin\"],\"not\":{\"anyOf\":[{\"required\":[\"module\"]},"
+                    "{\"required\":[\"lua\"]}]}}]",
 };
 
 static const struct field mappings_fields[] = {
@@ -219,26 +251,35 @@ static const struct field mappings_fields[] = {
 };
 
 static const struct shape mappings_shape = {
-    .what = "mappings", .type_id = "manifest.mappings.type", .fields = mappings_fields,
-    .count = countof(mappings_fields), .unknown_id = "manifest.unknown_key",
+    .what = "mappings",
+    .type_id = "manifest.mappings.type",
+    .fields = mappings_fields,
+    .count = countof(mappings_fields),
+    .unknown_id = "manifest.unknown_key",
 };
 
 static const struct shape policy_shape = {
-    .what = "policy", .type_id = "manifest.policy.type", .fields = policy_fields,
-    .count = countof(policy_fields), .unknown_id = "manifest.unknown_key",
+    .what = "policy",
+    .type_id = "manifest.policy.type",
+    .fields = policy_fields,
+    .count = countof(policy_fields),
+    .unknown_id = "manifest.unknown_key",
 };
 
 static const struct shape billing_shape = {
-    .what = "billing", .type_id = "billing.type", .fields = billing_fields,
-    .count = countof(billing_fields), .unknown_id = "manifest.unknown_key",
+    .what = "billing",
+    .type_id = "billing.type",
+    .fields = billing_fields,
+    .count = countof(billing_fields),
+    .unknown_id = "manifest.unknown_key",
 };
 
 static const struct field manifest_fields[] = {
     {"version", "manifest.version", FIELD_VERSION, .offset = NOT_KEPT, .words = "0.1|0.2"},
     {"schema_version", "manifest.schema_version", FIELD_VERSION, .offset = NOT_KEPT,
      .words = "0.1|0.2", .meaning = "The higher of this and version counts."},
-    {"default_binding", "manifest.default_binding", FIELD_WORD,
-     .offset = MANIFEST(default_binding), .standard = "http", .words = "http|grpc|nats"},
+    {"default_binding", "manifest.default_binding", FIELD_WORD, .offset = MANIFEST(default_binding),
+     .standard = "http", .words = "http|grpc|nats"},
     {"plugin_dirs", "manifest.plugin_dirs", FIELD_DIRS, .offset = MANIFEST(plugin_dirs), .min = 1,
      .max = 4096, .hint = "1 to 4096 bytes",
      .meaning = "Folders searched for modules and scripts, seen from the manifest's folder."},
@@ -278,14 +319,19 @@ static void finish_manifest(struct reading *r, void *object, const struct yaml_n
         !yaml_get(map, S("policy")) && !yaml_get(map, S("billing")))
         return;
     diag_error(r->d, mappings ? yaml_key_at(mappings, m->file) : yaml_at(map, m->file),
-               "manifest.mappings.empty", "no tool, resource or prompt is mapped, and no providers "
+               "manifest.mappings.empty",
+               "no tool, resource or prompt is mapped, and no providers "
                "are named");
 }
 
 const struct shape manifest_shape = {
-    .what = "manifest", .type_id = "manifest.type", .fields = manifest_fields,
-    .count = countof(manifest_fields), .size = sizeof(struct manifest),
-    .unknown_id = "manifest.unknown_key", .finish = finish_manifest,
+    .what = "manifest",
+    .type_id = "manifest.type",
+    .fields = manifest_fields,
+    .count = countof(manifest_fields),
+    .size = sizeof(struct manifest),
+    .unknown_id = "manifest.unknown_key",
+    .finish = finish_manifest,
     .schema_extra =
         ",\"anyOf\":[{\"required\":[\"providers\"]},"
         "{\"required\":[\"mappings\"],\"properties\":{\"mappings\":{\"type\":\"object\",\"anyOf\":["

@@ -9,17 +9,17 @@ enum manifest_source { MANIFEST_MODULE, MANIFEST_LUA, MANIFEST_BUILTIN };
 
 /* providers.<name>: one instance. */
 struct manifest_provider {
-    char *name;            /* [a-z0-9][a-z0-9_-]{0,63}                                 */
+    char *name; /* [a-z0-9][a-z0-9_-]{0,63}                                 */
     enum manifest_source source;
-    char *path;            /* module: or lua:, as written; NULL for MANIFEST_BUILTIN   */
-    char *plugin;          /* plugin: id in the module; NULL: the only one             */
-    char *config;          /* JSON object text, ${VAR} replaced                        */
-    char *sha256;          /* 64 hex digits; NULL: not pinned                          */
+    char *path;                     /* module: or lua:, as written; NULL for MANIFEST_BUILTIN   */
+    char *plugin;                   /* plugin: id in the module; NULL: the only one             */
+    char *config;                   /* JSON object text, ${VAR} replaced                        */
+    char *sha256;                   /* 64 hex digits; NULL: not pinned                          */
     int64_t max_concurrency, queue; /* limits: 0: the settings' value                  */
-    bool is_required;      /* required: false; a failure refuses the reload anyway     */
-    bool is_enabled;       /* enabled: true; false: not served although it lies in a plugin dir */
-    struct diag_at at;     /* of the name, for findings                                */
-    struct diag_at path_at;/* of module:, lua: or plugin:                              */
+    bool is_required;               /* required: false; a failure refuses the reload anyway     */
+    bool is_enabled;        /* enabled: true; false: not served although it lies in a plugin dir */
+    struct diag_at at;      /* of the name, for findings                                */
+    struct diag_at path_at; /* of module:, lua: or plugin:                              */
 };
 
 struct manifest_tool {
@@ -38,8 +38,8 @@ struct manifest_prompt {
 };
 
 struct manifest {
-    char *file;            /* NULL: none was given, everything is default              */
-    char *version;         /* effective schema, "0.1" or "0.2"                         */
+    char *file;    /* NULL: none was given, everything is default              */
+    char *version; /* effective schema, "0.1" or "0.2"                         */
     char *default_binding;
     struct manifest_provider *providers;
     size_t provider_count;

@@ -55,11 +55,11 @@ static bool matches(struct reading *r, const char *pattern, const char *text)
 /* s is NUL-terminated, as texts and keys of the tree are. */
 static bool check_text(struct reading *r, const struct field *f, str s, struct diag_at at)
 {
-    const char *wrong = s.len < (size_t)f->min              ? "is too short"
-                        : s.len > (size_t)f->max            ? "is too long"
-                        : s.len && memchr(s.ptr, 0, s.len)  ? "has a NUL character"
+    const char *wrong = s.len < (size_t)f->min                         ? "is too short"
+                        : s.len > (size_t)f->max                       ? "is too long"
+                        : s.len && memchr(s.ptr, 0, s.len)             ? "has a NUL character"
                         : f->pattern && !matches(r, f->pattern, s.ptr) ? "is not allowed"
-                                                            : NULL;
+                                                                       : NULL;
 
     if (!wrong)
         return true;
@@ -277,8 +277,8 @@ static void check_unique(struct reading *r, const struct shape *shape, void *arr
         void *entry = at_offset(array, i * shape->size);
         const char *name = *(char **)at_offset(entry, shape->name->offset);
         if (name)
-            names[known++] = (struct named){name, *(struct diag_at *)at_offset(entry,
-                                                                              shape->at_offset)};
+            names[known++] =
+                (struct named){name, *(struct diag_at *)at_offset(entry, shape->at_offset)};
     }
     qsort(names, known, sizeof *names, compare_named);
     for (size_t i = 1; i < known; i++)
@@ -447,19 +447,12 @@ static void free_field(const struct field *f, void *object)
     case FIELD_STRING:
     case FIELD_WORD:
     case FIELD_URI:
-    case FIELD_CONFIG:
-        free_text(f, object);
-        break;
+    case FIELD_CONFIG: free_text(f, object); break;
     case FIELD_STRINGS:
-    case FIELD_DIRS:
-        free_list(at_offset(object, f->offset));
-        break;
+    case FIELD_DIRS: free_list(at_offset(object, f->offset)); break;
     case FIELD_LIST:
-    case FIELD_NAMED:
-        free_array(f, object);
-        break;
-    default:
-        break;
+    case FIELD_NAMED: free_array(f, object); break;
+    default: break;
     }
 }
 

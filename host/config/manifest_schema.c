@@ -69,16 +69,14 @@ static void add_section(const struct field *f, struct buf *out)
 static void add_type(const struct field *f, struct buf *out)
 {
     switch (f->type) {
-    case FIELD_STRING:
-        add_text(f, out);
-        break;
+    case FIELD_STRING: add_text(f, out); break;
     case FIELD_WORD:
         buf_addz(out, "\"type\":\"string\"");
-        add_words(f, /*with_numbers=*/ false, out);
+        add_words(f, /*with_numbers=*/false, out);
         break;
     case FIELD_VERSION:
         buf_addz(out, "\"type\":[\"string\",\"number\"]");
-        add_words(f, /*with_numbers=*/ true, out);
+        add_words(f, /*with_numbers=*/true, out);
         break;
     case FIELD_URI:
         buf_addz(out, "\"type\":\"string\",\"maxLength\":2048,\"pattern\":"
@@ -90,30 +88,18 @@ static void add_type(const struct field *f, struct buf *out)
                  (long long)f->max);
         break;
     case FIELD_BOOL:
-    case FIELD_TRISTATE:
-        buf_addz(out, "\"type\":\"boolean\"");
-        break;
+    case FIELD_TRISTATE: buf_addz(out, "\"type\":\"boolean\""); break;
     case FIELD_STRINGS:
     case FIELD_DIRS:
         buf_addz(out, "\"type\":\"array\",\"items\":{");
         add_text(f, out);
         buf_addc(out, '}');
         break;
-    case FIELD_CONFIG:
-        buf_addz(out, "\"type\":\"object\"");
-        break;
-    case FIELD_SECTION:
-        add_section(f, out);
-        break;
-    case FIELD_LIST:
-        add_list(f, out);
-        break;
-    case FIELD_NAMED:
-        add_named(f, out);
-        break;
-    case FIELD_UNSUPPORTED:
-        buf_addz(out, "\"not\":{}");
-        break;
+    case FIELD_CONFIG: buf_addz(out, "\"type\":\"object\""); break;
+    case FIELD_SECTION: add_section(f, out); break;
+    case FIELD_LIST: add_list(f, out); break;
+    case FIELD_NAMED: add_named(f, out); break;
+    case FIELD_UNSUPPORTED: buf_addz(out, "\"not\":{}"); break;
     }
 }
 

@@ -12,7 +12,7 @@
 enum field_type {
     FIELD_STRING,
     FIELD_WORD,
-    FIELD_URI,         // RFC 6570 level 1
+    FIELD_URI, // RFC 6570 level 1
     FIELD_INT,
     FIELD_BOOL,
     FIELD_TRISTATE,    // int: -1 absent
@@ -30,19 +30,19 @@ enum { NOT_KEPT = 0xFFFF };
 
 struct field {
     const char *key;
-    const char *id;          // of findings
+    const char *id; // of findings
     enum field_type type;
     bool is_required;
-    bool is_from_02;         // in a 0.1 manifest: warned about and ignored
-    size_t offset;           // of the value; FIELD_LIST, FIELD_NAMED: of the array; NOT_KEPT
-    size_t count_offset;     // FIELD_LIST, FIELD_NAMED
-    size_t at_offset;        // of a struct diag_at for the value's place; 0: not kept
-    const char *standard;    // default of a text; FIELD_WORD too
-    int64_t min, max;        // FIELD_INT; the longest and shortest FIELD_STRING(S), in bytes
-    int64_t standard_int;    // FIELD_INT, FIELD_BOOL
-    const char *words;       // FIELD_WORD, FIELD_VERSION: "a|b"
-    const char *pattern;     // FIELD_STRING(S): for POSIX and ECMA alike
-    const char *hint;        // the pattern in words; what to say beside a wrong word
+    bool is_from_02;      // in a 0.1 manifest: warned about and ignored
+    size_t offset;        // of the value; FIELD_LIST, FIELD_NAMED: of the array; NOT_KEPT
+    size_t count_offset;  // FIELD_LIST, FIELD_NAMED
+    size_t at_offset;     // of a struct diag_at for the value's place; 0: not kept
+    const char *standard; // default of a text; FIELD_WORD too
+    int64_t min, max;     // FIELD_INT; the longest and shortest FIELD_STRING(S), in bytes
+    int64_t standard_int; // FIELD_INT, FIELD_BOOL
+    const char *words;    // FIELD_WORD, FIELD_VERSION: "a|b"
+    const char *pattern;  // FIELD_STRING(S): for POSIX and ECMA alike
+    const char *hint;     // the pattern in words; what to say beside a wrong word
     const struct shape *shape;
     const char *meaning;
 };
@@ -50,19 +50,19 @@ struct field {
 struct reading;
 
 struct shape {
-    const char *what;            // "tool"
-    const char *type_id;         // finding for what is no map
+    const char *what;    // "tool"
+    const char *type_id; // finding for what is no map
     const struct field *fields;
     size_t count, size;
-    bool is_strict;              // unknown keys are errors
+    bool is_strict; // unknown keys are errors
     const char *unknown_id;
-    size_t at_offset;            // of a struct diag_at for the entry; 0: not kept
+    size_t at_offset; // of a struct diag_at for the entry; 0: not kept
     /* FIELD_LIST: the field that is unique. FIELD_NAMED: the name, with its grammar. */
     const struct field *name;
     const char *duplicate_id;
     /* After all fields: what concerns more than one of them. */
     void (*finish)(struct reading *r, void *object, const struct yaml_node *map);
-    const char *schema_extra;    // the same in JSON Schema: members to add, with a leading comma
+    const char *schema_extra; // the same in JSON Schema: members to add, with a leading comma
 };
 
 /* One run of manifest_parse(). */

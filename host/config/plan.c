@@ -149,7 +149,8 @@ static void from_manifest(struct plan *p, const struct settings *s,
         .path = path,
         .source = own(m->path ? m->path : "built-in"),
         .sha256 = own(m->sha256),
-        .max_concurrency = (uint64_t)(m->max_concurrency ? m->max_concurrency : s->instance_concurrency),
+        .max_concurrency =
+            (uint64_t)(m->max_concurrency ? m->max_concurrency : s->instance_concurrency),
         .queue = (uint64_t)(m->queue ? m->queue : s->instance_queue),
         .at = m->path ? m->path_at : m->at,
     };
@@ -232,8 +233,8 @@ static void consider(struct plan *p, const struct settings *s, const struct mani
     if (!is_provider_name(name))
         diag_error(d, at, "plugin.name", "the file's name is no provider name ([a-z0-9_-])");
     else if (has_name(p, m, z))
-        diag_warn(d, at, "plugin.shadowed", "another provider is called %s; this file is not served",
-                  z);
+        diag_warn(d, at, "plugin.shadowed",
+                  "another provider is called %s; this file is not served", z);
     else
         from_file(p, s, dir, file, is_lua);
     free(z);
@@ -251,8 +252,8 @@ static void scan(struct plan *p, const struct settings *s, const struct manifest
     int n = scandir(dir, &entries, NULL, by_name);
 
     if (n < 0 && errno != ENOENT)
-        diag_warn(d, ((struct diag_at){.file = dir}), "plugin_dirs.read", "cannot read the folder: %s",
-                  strerror(errno));
+        diag_warn(d, ((struct diag_at){.file = dir}), "plugin_dirs.read",
+                  "cannot read the folder: %s", strerror(errno));
     for (int i = 0; i < n; i++) {
         consider(p, s, m, dir, entries[i]->d_name, d);
         free(entries[i]);

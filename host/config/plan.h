@@ -10,10 +10,10 @@ enum wanted_kind { WANTED_BUILTIN, WANTED_MODULE, WANTED_LUA };
 struct wanted {
     enum wanted_kind kind;
     char *name;
-    char *path;    /* of the module or script; NULL: built-in */
-    char *source;  /* for lists: the file's name, or "built-in" */
-    char *plugin;  /* id; NULL: the only one of the module */
-    char *config;  /* JSON object text as the instance gets it */
+    char *path;   /* of the module or script; NULL: built-in */
+    char *source; /* for lists: the file's name, or "built-in" */
+    char *plugin; /* id; NULL: the only one of the module */
+    char *config; /* JSON object text as the instance gets it */
     char *sha256;
     uint64_t max_concurrency, queue;
     struct diag_at at;

@@ -30,9 +30,9 @@ struct loading {
 static const char *const other_variables[] = {"MIGD_CONFIG", "MIGD_URL",   "MIGD_TENANT",
                                               "MIGD_DAEMON", "MIGD_BUILD", "MIGD_FAIL_ALLOC"};
 /* Wishes for safety that this version cannot grant: to ignore them would be a lie. */
-static const char *const safety_variables[] = {"MIGD_REQUIRE_TLS", "MIGD_TLS_CERT_FILE",
+static const char *const safety_variables[] = {"MIGD_REQUIRE_TLS",  "MIGD_TLS_CERT_FILE",
                                                "MIGD_TLS_KEY_FILE", "MIGD_TLS_CLIENT_CA_FILE",
-                                               "MIGD_TENANT_MODE", "MIGD_METRICS_AUTH"};
+                                               "MIGD_TENANT_MODE",  "MIGD_METRICS_AUTH"};
 static const char *const nothing[] = {NULL};
 
 static size_t index_of(const struct setting *k)
@@ -60,15 +60,11 @@ static void set_defaults(struct loading *l)
 static enum yaml_type yaml_type_of(const struct setting *k)
 {
     switch (k->type) {
-    case SETTING_BOOL:
-        return YAML_BOOL;
-    case SETTING_INT:
-        return YAML_INT;
+    case SETTING_BOOL: return YAML_BOOL;
+    case SETTING_INT: return YAML_INT;
     case SETTING_LIST:
-    case SETTING_PATHS:
-        return YAML_LIST;
-    default:
-        return YAML_STRING;
+    case SETTING_PATHS: return YAML_LIST;
+    default: return YAML_STRING;
     }
 }
 
@@ -118,8 +114,8 @@ static void set_node(struct loading *l, const struct setting *k, const struct ya
     CLEANUP(buf_deinit) struct buf text;
 
     buf_init(&text, SOURCE_VALUE_MAX);
-    size_t replaced = n->type == YAML_STRING
-                          ? source_expand(n->text, l->environ, from.at, l->d, &text) : 0;
+    size_t replaced =
+        n->type == YAML_STRING ? source_expand(n->text, l->environ, from.at, l->d, &text) : 0;
     if (text.has_failed)
         diag_error(l->d, from.at, "setting.value", "%s: is too long", k->key);
     else if (replaced)
@@ -205,8 +201,8 @@ static void take_file(struct loading *l)
 {
     size_t len = 0;
     char *text = source_read(l->file, "setting.file", l->d, &len);
-    CLEANUP(yaml_freep) struct yaml_node *root =
-        text ? yaml_parse((str){text, len}, l->file, l->d) : NULL;
+    CLEANUP(yaml_freep)
+    struct yaml_node *root = text ? yaml_parse((str){text, len}, l->file, l->d) : NULL;
 
     free(text);
     if (root && root->type == YAML_MAP)
@@ -234,9 +230,8 @@ static void report_unknown_variable(struct loading *l, str name)
         }
     for (size_t i = 0; i < settings_count; i++)
         names[i] = l->names[i];
-    diag_warn(l->d, (struct diag_at){0}, "setting.env_unknown",
-              "%.*s: no such setting; ignored%s", STR_ARG(yaml_shown(name)),
-              source_suggest(name, names).text);
+    diag_warn(l->d, (struct diag_at){0}, "setting.env_unknown", "%.*s: no such setting; ignored%s",
+              STR_ARG(yaml_shown(name)), source_suggest(name, names).text);
 }
 
 /* A boolean that is none does not count (mig-core.md 17): the file or the default does. */

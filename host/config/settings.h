@@ -20,37 +20,41 @@ struct str_list {
 
 struct settings {
     /* process: a change needs a restart */
-    char *addr;                /* mig.addr         MIGD_ADDR "127.0.0.1:8080"; ":8080" = every address; port 0: any */
-    bool is_insecure;          /* insecure         MIGD_INSECURE */
-    int64_t loops;             /* loops            MIGD_LOOPS 0: one per core; 1..255 */
-    int64_t workers;           /* workers          MIGD_WORKERS 16; 1..256 */
-    char *state_dir;           /* state_dir        MIGD_STATE_DIR; NULL: see main/ */
-    char *manifest;            /* manifest         MIGD_MANIFEST; path, relative to the settings file; NULL: none */
+    char *
+        addr; /* mig.addr         MIGD_ADDR "127.0.0.1:8080"; ":8080" = every address; port 0: any */
+    bool is_insecure; /* insecure         MIGD_INSECURE */
+    int64_t loops;    /* loops            MIGD_LOOPS 0: one per core; 1..255 */
+    int64_t workers;  /* workers          MIGD_WORKERS 16; 1..256 */
+    char *state_dir;  /* state_dir        MIGD_STATE_DIR; NULL: see main/ */
+    char *
+        manifest; /* manifest         MIGD_MANIFEST; path, relative to the settings file; NULL: none */
     /* modules */
-    struct str_list plugin_dirs; /* plugin_dirs    MIGD_PLUGIN_DIRS (comma); relative to the settings file */
-    bool is_autoload;          /* autoload         MIGD_AUTOLOAD true */
-    bool is_watch;             /* watch            MIGD_WATCH false */
-    char *unmap;               /* unmap            "never" | "when-clean" */
-    struct str_list control;   /* control          plugin ids granted mig.control/1; ["dev.migd.admin"] */
+    struct str_list
+        plugin_dirs;  /* plugin_dirs    MIGD_PLUGIN_DIRS (comma); relative to the settings file */
+    bool is_autoload; /* autoload         MIGD_AUTOLOAD true */
+    bool is_watch;    /* watch            MIGD_WATCH false */
+    char *unmap;      /* unmap            "never" | "when-clean" */
+    struct str_list
+        control; /* control          plugin ids granted mig.control/1; ["dev.migd.admin"] */
     /* log */
-    char *log_level;           /* log.level        MIGD_LOG_LEVEL error|warn|info|debug */
-    char *log_format;          /* log.format       MIGD_LOG_FORMAT auto|json|console */
+    char *log_level;  /* log.level        MIGD_LOG_LEVEL error|warn|info|debug */
+    char *log_format; /* log.format       MIGD_LOG_FORMAT auto|json|console */
     /* MIG contract */
-    char *auth_mode;           /* mig.auth_mode    MIGD_AUTH_MODE none */
-    bool require_tenant_header;/* mig.require_tenant_header */
+    char *auth_mode;                     /* mig.auth_mode    MIGD_AUTH_MODE none */
+    bool require_tenant_header;          /* mig.require_tenant_header */
     struct str_list placeholder_tenants; /* mig.placeholder_tenants ["mcp-adapter"] */
-    char *server_id;           /* mig.server_id    "migd-core" */
-    char *admin_api_key;       /* mig.admin_api_key MIGD_ADMIN_API_KEY; secret: never printed */
-    char *admin_api_header;    /* mig.admin_api_header "X-Admin-API-Key" */
-    bool is_strict_json;       /* mig.strict_json */
-    int64_t max_body_bytes;    /* mig.max_body_bytes 4194304; 1024..1 GiB */
-    int64_t max_deadline_ms;   /* mig.max_deadline_ms 300000; 1..86400000 */
-    int64_t max_inflight;      /* mig.max_inflight 4096 */
+    char *server_id;                     /* mig.server_id    "migd-core" */
+    char *admin_api_key;         /* mig.admin_api_key MIGD_ADMIN_API_KEY; secret: never printed */
+    char *admin_api_header;      /* mig.admin_api_header "X-Admin-API-Key" */
+    bool is_strict_json;         /* mig.strict_json */
+    int64_t max_body_bytes;      /* mig.max_body_bytes 4194304; 1024..1 GiB */
+    int64_t max_deadline_ms;     /* mig.max_deadline_ms 300000; 1..86400000 */
+    int64_t max_inflight;        /* mig.max_inflight 4096 */
     int64_t max_inflight_tenant; /* mig.max_inflight_tenant 1024 */
-    char *unbound_provider;    /* mig.unbound_provider echo|unavailable */
-    bool is_bootstrap;         /* mig.bootstrap true */
-    bool is_metrics;           /* mig.enable_metrics true */
-    int64_t metrics_max_series;/* mig.metrics_max_series 2000 */
+    char *unbound_provider;      /* mig.unbound_provider echo|unavailable */
+    bool is_bootstrap;           /* mig.bootstrap true */
+    bool is_metrics;             /* mig.enable_metrics true */
+    int64_t metrics_max_series;  /* mig.metrics_max_series 2000 */
     /* HTTP */
     int64_t header_timeout_ms; /* http.header_timeout_ms 10000 */
     int64_t body_timeout_ms;   /* http.body_timeout_ms   10000, without a byte */
@@ -63,22 +67,23 @@ struct settings {
     /* calls */
     int64_t stream_credit_bytes;  /* stream.credit_bytes  262144 */
     int64_t stream_credit_frames; /* stream.credit_frames 64 */
-    int64_t instance_concurrency; /* instance.max_concurrency 64: POOL handlers of one instance at a time */
-    int64_t instance_queue;       /* instance.queue 1024: waiting behind them */
-    int64_t life_timeout_ms;   /* life.timeout_ms  10000: create, describe, start, quiesce, destroy */
-    int64_t stop_timeout_ms;   /* stop.timeout_ms  10000 */
-    int64_t drain_grace_ms;    /* drain.grace_ms   60000 */
-    int64_t drain_streams_ms;  /* drain.streams_ms 600000 */
-    int64_t stall_ms;          /* watchdog.stall_ms 50 */
-    int64_t kv_max_bytes;      /* kv.max_bytes 67108864, all namespaces together */
-    int64_t kv_max_value_bytes;/* kv.max_value_bytes 1048576 */
-    int64_t kv_max_keys;       /* kv.max_keys 100000 */
+    int64_t
+        instance_concurrency; /* instance.max_concurrency 64: POOL handlers of one instance at a time */
+    int64_t instance_queue;  /* instance.queue 1024: waiting behind them */
+    int64_t life_timeout_ms; /* life.timeout_ms  10000: create, describe, start, quiesce, destroy */
+    int64_t stop_timeout_ms; /* stop.timeout_ms  10000 */
+    int64_t drain_grace_ms;  /* drain.grace_ms   60000 */
+    int64_t drain_streams_ms;   /* drain.streams_ms 600000 */
+    int64_t stall_ms;           /* watchdog.stall_ms 50 */
+    int64_t kv_max_bytes;       /* kv.max_bytes 67108864, all namespaces together */
+    int64_t kv_max_value_bytes; /* kv.max_value_bytes 1048576 */
+    int64_t kv_max_keys;        /* kv.max_keys 100000 */
 };
 
 struct settings_source {
-    const char *path;          /* --config; NULL: search MIGD_CONFIG, ./migd.yaml, /etc/migd/migd.yaml */
-    const char *const *environ;/* NULL-terminated "K=V" list; NULL: none */
-    const char *const *flags;  /* NULL-terminated "key=value" from the command line; NULL: none */
+    const char *path; /* --config; NULL: search MIGD_CONFIG, ./migd.yaml, /etc/migd/migd.yaml */
+    const char *const *environ; /* NULL-terminated "K=V" list; NULL: none */
+    const char *const *flags;   /* NULL-terminated "key=value" from the command line; NULL: none */
 };
 
 /* All sources in order. NULL when d has errors: an unknown key (with the nearest known one), a

@@ -65,9 +65,9 @@ void settings_need_restart(const struct settings *old, const struct settings *no
 /* docs/reference/settings.md ------------------------------------------------------------------ */
 
 static const char *const type_names[] = {
-    [SETTING_BOOL] = "boolean",     [SETTING_INT] = "integer",   [SETTING_TEXT] = "string",
-    [SETTING_TOKEN] = "header name", [SETTING_SECRET] = "secret", [SETTING_WORD] = "word",
-    [SETTING_ADDR] = "address",     [SETTING_PATH] = "path",     [SETTING_LIST] = "list",
+    [SETTING_BOOL] = "boolean",        [SETTING_INT] = "integer",   [SETTING_TEXT] = "string",
+    [SETTING_TOKEN] = "header name",   [SETTING_SECRET] = "secret", [SETTING_WORD] = "word",
+    [SETTING_ADDR] = "address",        [SETTING_PATH] = "path",     [SETTING_LIST] = "list",
     [SETTING_PATHS] = "list of paths",
 };
 
@@ -91,13 +91,14 @@ static void print_row(const struct setting *k, struct buf *out)
         buf_addf(out, "`%s`", k->standard);
     buf_addz(out, " | ");
     print_allowed(k, out);
-    buf_addf(out, " | `%s` | %s | %s |\n", env,
-             k->apply == SETTINGS_RESTART ? "restart" : "reload", k->meaning);
+    buf_addf(out, " | `%s` | %s | %s |\n", env, k->apply == SETTINGS_RESTART ? "restart" : "reload",
+             k->meaning);
 }
 
 void settings_reference(struct buf *markdown)
 {
-    buf_addz(markdown,
+    buf_addz(
+        markdown,
         "# Settings\n\n"
         "<!-- Generated from host/config/settings_table.c by tests/tools/gen_reference.c. -->\n\n"
         "`migd` reads, later wins: the defaults below; one YAML or JSON file (`--config`, else\n"
@@ -151,8 +152,8 @@ static void schema_type(const struct setting *k, struct buf *out)
     if (k->type == SETTING_WORD)
         schema_words(k, out);
     else if (k->type == SETTING_INT)
-        buf_addf(out, "{\"type\":\"integer\",\"minimum\":%lld,\"maximum\":%lld}",
-                 (long long)k->min, (long long)k->max);
+        buf_addf(out, "{\"type\":\"integer\",\"minimum\":%lld,\"maximum\":%lld}", (long long)k->min,
+                 (long long)k->max);
     else
         buf_addz(out, fixed[k->type]);
 }
@@ -190,8 +191,10 @@ static str group_of(const struct setting *k)
 
 static void schema_group(str group, struct buf *out)
 {
-    buf_addf(out, ",\"%.*s\":{\"type\":[\"object\",\"null\"],\"additionalProperties\":false,"
-                  "\"properties\":{", STR_ARG(group));
+    buf_addf(out,
+             ",\"%.*s\":{\"type\":[\"object\",\"null\"],\"additionalProperties\":false,"
+             "\"properties\":{",
+             STR_ARG(group));
     bool is_first = true;
     for (const struct setting *k = settings_table; k < settings_table + settings_count; k++) {
         if (!str_eq(group_of(k), group))

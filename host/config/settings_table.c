@@ -10,15 +10,23 @@
 
 #define FIELD(name) offsetof(struct settings, name)
 #define FLAG(k, field, value, ...)                                                                 \
-    {.key = k, .type = SETTING_BOOL, .offset = FIELD(field), .standard = value, __VA_ARGS__}
+    {                                                                                              \
+        .key = k, .type = SETTING_BOOL, .offset = FIELD(field), .standard = value, __VA_ARGS__     \
+    }
 #define NUMBER(k, field, value, from, to, ...)                                                     \
-    {.key = k, .type = SETTING_INT, .offset = FIELD(field), .standard = value, .min = from,        \
-     .max = to, __VA_ARGS__}
+    {                                                                                              \
+        .key = k, .type = SETTING_INT, .offset = FIELD(field), .standard = value, .min = from,     \
+        .max = to, __VA_ARGS__                                                                     \
+    }
 #define WORD(k, field, value, list, ...)                                                           \
-    {.key = k, .type = SETTING_WORD, .offset = FIELD(field), .standard = value, .words = list,     \
-     __VA_ARGS__}
+    {                                                                                              \
+        .key = k, .type = SETTING_WORD, .offset = FIELD(field), .standard = value, .words = list,  \
+        __VA_ARGS__                                                                                \
+    }
 #define VALUE(k, kind, field, value, ...)                                                          \
-    {.key = k, .type = SETTING_##kind, .offset = FIELD(field), .standard = value, __VA_ARGS__}
+    {                                                                                              \
+        .key = k, .type = SETTING_##kind, .offset = FIELD(field), .standard = value, __VA_ARGS__   \
+    }
 #define RESTART .apply = SETTINGS_RESTART
 #define DAY_MS 86400000
 
@@ -30,8 +38,7 @@ const struct setting settings_table[] = {
          .meaning = "Allows an address beyond loopback without authentication."),
     NUMBER("loops", loops, "0", 0, 255, RESTART,
            .meaning = "Event loop threads; 0 is one per core."),
-    NUMBER("workers", workers, "16", 1, 256, RESTART,
-           .meaning = "Threads for work that blocks."),
+    NUMBER("workers", workers, "16", 1, 256, RESTART, .meaning = "Threads for work that blocks."),
     VALUE("state_dir", PATH, state_dir, NULL, RESTART,
           .meaning = "Folder for what must survive a restart. Unset: the daemon chooses one."),
     VALUE("manifest", PATH, manifest, NULL,
@@ -53,8 +60,7 @@ const struct setting settings_table[] = {
     WORD("log.format", log_format, "auto", "auto|json|console",
          .meaning = "`auto` is `console` on a terminal and `json` elsewhere."),
     WORD("mig.auth_mode", auth_mode, "none", "none", RESTART,
-         .complaint = "unsupported MIGD_AUTH_MODE",
-         .meaning = "How callers prove who they are."),
+         .complaint = "unsupported MIGD_AUTH_MODE", .meaning = "How callers prove who they are."),
     FLAG("mig.require_tenant_header", require_tenant_header, "false",
          .meaning = "Refuses requests without `X-Tenant-ID`."),
     VALUE("mig.placeholder_tenants", LIST, placeholder_tenants, "mcp-adapter",

@@ -20,13 +20,13 @@ enum setting_type {
 struct setting {
     const char *key;
     enum setting_type type;
-    size_t offset;          // in struct settings
-    const char *standard;   // default, as in the environment; NULL: unset
-    int64_t min, max;       // SETTING_INT
-    const char *words;      // SETTING_WORD: "a|b|c"
+    size_t offset;        // in struct settings
+    const char *standard; // default, as in the environment; NULL: unset
+    int64_t min, max;     // SETTING_INT
+    const char *words;    // SETTING_WORD: "a|b|c"
     enum settings_apply apply;
-    const char *complaint;  // SETTING_WORD: how a text of the contract calls a wrong word
-    const char *meaning;    // one sentence for the reference
+    const char *complaint; // SETTING_WORD: how a text of the contract calls a wrong word
+    const char *meaning;   // one sentence for the reference
 };
 
 enum { SETTINGS_MAX = 64, SETTING_NAME_MAX = 48, SETTING_ITEMS_MAX = 64, SETTING_TEXT_MAX = 4096 };
@@ -36,10 +36,10 @@ extern const size_t settings_count;
 
 /* Where a value comes from: for findings and for relative paths. */
 struct setting_origin {
-    const char *name;    // as the operator knows it: "MIGD_LOOPS", "loops"
+    const char *name; // as the operator knows it: "MIGD_LOOPS", "loops"
     struct diag_at at;
-    const char *beside;  // file whose folder relative paths are seen from; NULL: current directory
-    bool is_lenient;     // words in any case
+    const char *beside; // file whose folder relative paths are seen from; NULL: current directory
+    bool is_lenient;    // words in any case
 };
 
 const struct setting *setting_find(str key);

@@ -204,7 +204,8 @@ struct call *call_open(struct call_table *t, const struct call_spec *spec)
     list_push(&t->open, &c->in_table);
     const struct policy *p = &spec->gen->policy;
     atomic_store_explicit(&c->credit_bytes, (int64_t)p->stream_credit_bytes, memory_order_relaxed);
-    atomic_store_explicit(&c->credit_frames, (int64_t)p->stream_credit_frames, memory_order_relaxed);
+    atomic_store_explicit(&c->credit_frames, (int64_t)p->stream_credit_frames,
+                          memory_order_relaxed);
     atomic_store_explicit(&c->wants_writable, false, memory_order_relaxed);
     atomic_store_explicit(&c->instance, spec->instance, memory_order_relaxed);
     instance_debt_add(spec->instance, 1);
@@ -239,8 +240,9 @@ static void maybe_unpin(struct call *c)
 static void maybe_free(struct call *c)
 {
     maybe_unpin(c);
-    if (state_of(atomic_load(&c->word)) != CALL_ENDED || !c->is_ended || c->is_draining_end || c->strand_is_running ||
-        c->strand_queue.first || atomic_load(&c->holds) || !list_is_empty(&c->children))
+    if (state_of(atomic_load(&c->word)) != CALL_ENDED || !c->is_ended || c->is_draining_end ||
+        c->strand_is_running || c->strand_queue.first || atomic_load(&c->holds) ||
+        !list_is_empty(&c->children))
         return;
     struct call_table *t = core_loop_of(c->core, c->home)->calls;
     struct arena *arena = c->arena;
@@ -501,7 +503,7 @@ mig_status call_finish_error(struct core *core, struct instance *inst, mig_call 
         .retry_after_ms = e->retry_after_ms,
         .retry = e->retry,
     };
-    deliver_end(c, r, /*is_taken=*/ false);
+    deliver_end(c, r, /*is_taken=*/false);
     return MIG_OK;
 }
 

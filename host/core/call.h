@@ -115,11 +115,11 @@ struct call {
     struct strand_event ev_start, ev_cancel, ev_writable, ev_half_close;
     _Atomic bool writable_is_queued;
 
-    struct task_queue frames_out; /* taken from the plugin, not yet by the caller */
+    struct task_queue frames_out;  /* taken from the plugin, not yet by the caller */
     struct task_queue messages_in; /* for recv_wait, under the wait lock */
-    bool is_half_closed;          /* under the wait lock */
-    int64_t grants;               /* messages the caller may send now */
-    str message_in;               /* what recv_wait gave last; malloc'ed, under the wait lock */
+    bool is_half_closed;           /* under the wait lock */
+    int64_t grants;                /* messages the caller may send now */
+    str message_in;                /* what recv_wait gave last; malloc'ed, under the wait lock */
 
     uint64_t opened_ms;
     struct list in_table; /* all open calls of the loop, oldest first */
@@ -140,8 +140,8 @@ void call_table_free(struct call_table *t);
 struct call_spec {
     const struct call_kind *kind;
     struct instance *instance;
-    struct gen *gen;          /* gets pinned                                     */
-    struct arena *arena;      /* gets a reference                                */
+    struct gen *gen;     /* gets pinned                                     */
+    struct arena *arena; /* gets a reference                                */
     const struct principal *principal;
     const struct call_handler *handler;
     void *owner;

@@ -306,10 +306,10 @@ mig_status call_recv_wait(struct core *core, struct instance *inst, mig_call h, 
     pthread_mutex_lock(&w->lock);
     atomic_fetch_add(&w->sleepers, 1);
     while (!take_message(c, ret)) {
-        status = call_is_cancelled(core, h)               ? MIG_E_GONE
-                 : c->is_half_closed                      ? MIG_NOT_FOUND
-                 : clock_now_ns() >= c->deadline_ns       ? MIG_TIMEOUT
-                                                          : MIG_OK;
+        status = call_is_cancelled(core, h)         ? MIG_E_GONE
+                 : c->is_half_closed                ? MIG_NOT_FOUND
+                 : clock_now_ns() >= c->deadline_ns ? MIG_TIMEOUT
+                                                    : MIG_OK;
         if (status != MIG_OK)
             break;
         sleep_on(c, w);

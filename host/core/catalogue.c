@@ -234,8 +234,8 @@ static str result_tail(struct arena *a, str uri)
 
 static const char *fault_of(const mig_capability *m, unsigned version[3])
 {
-    const uint32_t modes = MIG_MODE_UNARY | MIG_MODE_SERVER_STREAM | MIG_MODE_CLIENT_STREAM |
-                           MIG_MODE_BIDI;
+    const uint32_t modes =
+        MIG_MODE_UNARY | MIG_MODE_SERVER_STREAM | MIG_MODE_CLIENT_STREAM | MIG_MODE_BIDI;
 
     if (!is_id(str_of(m->id)))
         return "the id is not of the form domain.action";
@@ -266,12 +266,12 @@ static mig_status on_capability(const mig_registrar *reg, const mig_capability *
         bad(d, "capability.invalid", m.id, fault);
         return MIG_E_ARG;
     }
-    struct capability *c = list_add(d, 0, (void **)&cat->capabilities, &cat->capability_count,
-                                    sizeof *c);
+    struct capability *c =
+        list_add(d, 0, (void **)&cat->capabilities, &cat->capability_count, sizeof *c);
     struct call_handler *h = arena_zero(a, sizeof *h);
     if (!c || !h)
         return MIG_E_NOMEM;
-    *h = (struct call_handler){m.exec,         m.flags,        m.data,         m.on_cancel,
+    *h = (struct call_handler){m.exec,        m.flags,      m.data,         m.on_cancel,
                                m.on_writable, m.on_message, m.on_half_close};
     *c = (struct capability){
         .id = keep(d, m.id),
@@ -320,8 +320,8 @@ static mig_status add_route(struct draft *d, const void *def)
 
     if (status != MIG_OK)
         return status;
-    if (!r.method || !r.pattern || r.pattern[0] != '/' || !r.on_request ||
-        r.exec > MIG_EXEC_LOOP || r.flags & ~(uint32_t)(MIG_ROUTE_PUBLIC | MIG_ROUTE_ADMIN)) {
+    if (!r.method || !r.pattern || r.pattern[0] != '/' || !r.on_request || r.exec > MIG_EXEC_LOOP ||
+        r.flags & ~(uint32_t)(MIG_ROUTE_PUBLIC | MIG_ROUTE_ADMIN)) {
         bad(d, "route.invalid", r.pattern, "method, pattern, on_request, exec or flags is wrong");
         return MIG_E_ARG;
     }
@@ -429,8 +429,7 @@ struct catalogue *catalogue_of(struct instance *i, struct diag *d)
     c->instance = i;
     c->arena = a;
     c->pool = pool;
-    draft.registrar =
-        (mig_registrar){sizeof draft.registrar, 0, &draft, on_capability, on_extend};
+    draft.registrar = (mig_registrar){sizeof draft.registrar, 0, &draft, on_capability, on_extend};
     mig_status status = i->plugin.describe(i->self, &draft.registrar);
     draft.is_closed = true;
     if (status != MIG_OK && d->errors == errors)

@@ -12,8 +12,8 @@ struct gate;
 /* A capability as callers see it. */
 struct capability {
     const char *id, *version, *summary;
-    str id_json;                 /* the id as a JSON token                        */
-    str result_json;             /* ,"result_schema_uri":"..."} : the end of answers */
+    str id_json;     /* the id as a JSON token                        */
+    str result_json; /* ,"result_schema_uri":"..."} : the end of answers */
     unsigned major, minor, patch;
     uint32_t modes, exec, flags, timeout_ms, max_concurrency;
     const char *input_schema, *output_schema; /* JSON Schema text, may be NULL   */
@@ -22,14 +22,14 @@ struct capability {
     size_t scope_count;
     str *event_topics;
     size_t topic_count;
-    uint64_t max_payload_bytes;  /* 0: only the listener's limit                  */
-    str descriptor;              /* JSON: the MIG descriptor (mig-core.md 9.1)    */
-    str descriptor_variant[3];   /* without schema refs, without qos, without both */
-    str provider;                /* provider name                                 */
+    uint64_t max_payload_bytes; /* 0: only the listener's limit                  */
+    str descriptor;             /* JSON: the MIG descriptor (mig-core.md 9.1)    */
+    str descriptor_variant[3];  /* without schema refs, without qos, without both */
+    str provider;               /* provider name                                 */
     struct call_handler *handler;
     void (*invoke)(void *self, void *data, mig_call call, const mig_request *req);
     struct instance *instance;
-    struct gate *gate;           /* NULL: max_concurrency 0                       */
+    struct gate *gate; /* NULL: max_concurrency 0                       */
 };
 
 struct catalogue {

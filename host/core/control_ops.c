@@ -69,8 +69,7 @@ static mig_status target_of(struct op *op, str *ret)
     if (ret->len && !str_is_visible(*ret, 128))
         return op_fail_member(op, S("target_message_id"));
     if (!ret->len)
-        return op_fail(op, MIG_INVALID_REQUEST, "target_required",
-                       "target message id is required");
+        return op_fail(op, MIG_INVALID_REQUEST, "target_required", "target message id is required");
     return MIG_OK;
 }
 

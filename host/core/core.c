@@ -12,8 +12,8 @@
 
 enum { DRAIN_LOOK_MS = 10, REMEMBERED_IDS = 65536, LIFE_END_MS = 10000, METRIC_SERIES = 2000 };
 
-struct core *core_new(struct loop *control, struct loop **loops, size_t loop_count,
-                      size_t workers, unsigned stall_ms)
+struct core *core_new(struct loop *control, struct loop **loops, size_t loop_count, size_t workers,
+                      unsigned stall_ms)
 {
     struct core *core = calloc(1, sizeof *core);
 

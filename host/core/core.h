@@ -54,8 +54,8 @@ struct core {
                          void *arg);
 };
 
-struct core *core_new(struct loop *control, struct loop **loops, size_t loop_count,
-                      size_t workers, unsigned stall_ms);
+struct core *core_new(struct loop *control, struct loop **loops, size_t loop_count, size_t workers,
+                      unsigned stall_ms);
 /* After all loops have ended. */
 void core_free(struct core *core);
 static inline struct core_loop *core_loop_of(struct core *core, const struct loop *l)

@@ -140,8 +140,7 @@ mig_status stage_discover(struct op *op)
         if (!authz_may_invoke(op->principal, c) || !matches(c, json_string(query)))
             continue;
         text_add(&t, first ? S("") : S(","));
-        text_add(&t, refs && qos ? c->descriptor
-                                 : c->descriptor_variant[refs ? 1 : qos ? 0 : 2]);
+        text_add(&t, refs && qos ? c->descriptor : c->descriptor_variant[refs ? 1 : qos ? 0 : 2]);
         first = false;
     }
     text_add(&t, S("]}"));

@@ -18,7 +18,6 @@ struct op *op_of_call(struct call *c)
 
 /* --- the answer --------------------------------------------------------------------------------- */
 
-
 static str wrapped(struct op *op, str value)
 {
     struct arena_text t;
@@ -41,9 +40,8 @@ static void log_internal(struct op *op, str message, str details)
 
 static void answer_internal(struct op *op, str details)
 {
-    const struct call_result r = {.status = MIG_INTERNAL,
-                                  .message = S("the provider failed"),
-                                  .details = details};
+    const struct call_result r = {
+        .status = MIG_INTERNAL, .message = S("the provider failed"), .details = details};
     op_answer_error(op, &r);
 }
 
@@ -85,7 +83,8 @@ static void answer_now(struct op *op, const struct call_result *r)
     }
     atomic_fetch_add_explicit(&op->provider->errors, 1, memory_order_relaxed);
     kept.release = NULL;
-    kept.details = is_object(op, r->details) ? arena_copy(op->arena, str_trim(r->details)) : S("{}");
+    kept.details =
+        is_object(op, r->details) ? arena_copy(op->arena, str_trim(r->details)) : S("{}");
     kept.message = str_is_utf8(r->message) ? arena_copy(op->arena, r->message) : S("");
     if (r->status != MIG_INTERNAL) {
         op_answer_error(op, &kept);
@@ -165,8 +164,8 @@ static void run_frame(struct call *parent, struct strand_event *e)
 {
     struct op *op = container_of(e, struct op, ev_frame);
 
-    op->frame_status = op->in.on_frame(op->instance->self, op->in.tag, call_handle(parent),
-                                       op->frame);
+    op->frame_status =
+        op->in.on_frame(op->instance->self, op->in.tag, call_handle(parent), op->frame);
     op->frame_task.run = frame_looked_at;
     if (loop_is_current(op->home))
         loop_defer(op->home, &op->frame_task);
@@ -212,9 +211,8 @@ static mig_status on_frame(struct call *c, str bytes)
     if (!frame_is_json(op, bytes)) {
         log_internal(op, S("a frame of the provider is not JSON"), S(""));
         call_abort(c, CALL_STOP,
-                   &(struct call_result){
-                       .status = MIG_INTERNAL,
-                       .details = S("{\"reason\":\"invalid_provider_output\"}")});
+                   &(struct call_result){.status = MIG_INTERNAL,
+                                         .details = S("{\"reason\":\"invalid_provider_output\"}")});
         return MIG_E_GONE;
     }
     op->frame = (str){str_dup(bytes), bytes.len};
@@ -281,8 +279,8 @@ static uint64_t deadline_of(struct op *op)
 
 static mig_status fail_queue(struct op *op)
 {
-    mig_status status = op_fail(op, MIG_BACKPRESSURE, "instance_queue",
-                                "the provider has too many calls waiting");
+    mig_status status =
+        op_fail(op, MIG_BACKPRESSURE, "instance_queue", "the provider has too many calls waiting");
 
     op->error.retry_after_ms = 1000;
     return status;
@@ -339,23 +337,24 @@ mig_status stage_dispatch(struct op *op)
     op->invoke = op->cap->invoke;
     op->gate = op->cap->gate;
     op->provider = op->cap->instance;
-    struct call *c = call_open(core_loop_of(op->core, op->home)->calls,
-                               &(struct call_spec){
-                                   .kind = &invocation,
-                                   .instance = op->cap->instance,
-                                   .gen = op->gen,
-                                   .arena = op->arena,
-                                   .principal = op->principal,
-                                   .handler = op->cap->handler,
-                                   .owner = op,
-                                   .deadline_ns = deadline_ns,
-                                   .hops = op->hops,
-                               });
+    struct call *c =
+        call_open(core_loop_of(op->core, op->home)->calls, &(struct call_spec){
+                                                               .kind = &invocation,
+                                                               .instance = op->cap->instance,
+                                                               .gen = op->gen,
+                                                               .arena = op->arena,
+                                                               .principal = op->principal,
+                                                               .handler = op->cap->handler,
+                                                               .owner = op,
+                                                               .deadline_ns = deadline_ns,
+                                                               .hops = op->hops,
+                                                           });
     if (!c)
         return op_fail(op, MIG_BACKPRESSURE, "memory", "no room for another call");
     op->call = c;
     op->handle = call_handle(c);
-    if (op->inflight.is_listed && !inflight_set_call(op->core->inflight, &op->inflight, op->handle)) {
+    if (op->inflight.is_listed &&
+        !inflight_set_call(op->core->inflight, &op->inflight, op->handle)) {
         call_refuse(c);
         return op_fail(op, MIG_TIMEOUT, "cancelled", "invocation cancelled: before it began");
     }

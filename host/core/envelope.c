@@ -91,9 +91,10 @@ static void add_error(struct arena_text *t, const struct call_result *r)
     text_add(t, str_of(row->name));
     text_add(t, S("\",\"message\":"));
     text_add_json(t, r->message.len ? r->message : str_of(row->name));
-    text_add(t, retryable ? S(",\"retryable\":true,\"details\":") : S(",\"retryable\":false,\"details\":"));
+    text_add(t, retryable ? S(",\"retryable\":true,\"details\":")
+                          : S(",\"retryable\":false,\"details\":"));
     text_add(t, (str){details.ptr, details.len - 1});
-    uint32_t after_ms = r->retry_after_ms                         ? r->retry_after_ms
+    uint32_t after_ms = r->retry_after_ms                      ? r->retry_after_ms
                         : row->http == 429 || row->http == 503 ? POLICY_RETRY_AFTER_MS
                                                                : 0;
     if (after_ms) {

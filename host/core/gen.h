@@ -26,21 +26,21 @@ struct gen {
     uint64_t number;
     struct core *core;
     struct policy policy;
-    void *settings, *manifest;              /* config/: kept for comparison and display */
-    void (*free_config)(struct gen *g);     /* frees the two                            */
-    struct arena_pool *pool;                /* of the arenas below                      */
+    void *settings, *manifest;          /* config/: kept for comparison and display */
+    void (*free_config)(struct gen *g); /* frees the two                            */
+    struct arena_pool *pool;            /* of the arenas below                      */
     struct arena *arena;
     struct catalogue **catalogues;
     size_t catalogue_count;
-    struct capability **capabilities;       /* all, by id in byte order, then newest    */
+    struct capability **capabilities; /* all, by id in byte order, then newest    */
     size_t capability_count;
-    struct map families;                    /* id -> struct capability_family           */
-    const void *edge;                       /* edge/: struct front_config, in arena     */
-    void *routes;                           /* edge/: compiled route table              */
+    struct map families; /* id -> struct capability_family           */
+    const void *edge;    /* edge/: struct front_config, in arena     */
+    void *routes;        /* edge/: compiled route table              */
     void (*free_routes)(void *routes);
     uint64_t created_ms, published_ms;
-    _Atomic unsigned holders;               /* loops that may still use it, + control   */
-    struct gen_pin *pins;                   /* per loop                                 */
+    _Atomic unsigned holders; /* loops that may still use it, + control   */
+    struct gen_pin *pins;     /* per loop                                 */
     struct list in_core;
 };
 

@@ -16,12 +16,15 @@ struct member {
 
 static mig_status take_header(struct op *op, const json_value *v, str raw)
 {
-    static const str names[HEADER_MEMBERS] = {
-        [HEADER_MIG_VERSION] = S("mig_version"), [HEADER_MESSAGE_ID] = S("message_id"),
-        [HEADER_TIMESTAMP] = S("timestamp"),     [HEADER_TENANT_ID] = S("tenant_id"),
-        [HEADER_SESSION_ID] = S("session_id"),   [HEADER_TRACEPARENT] = S("traceparent"),
-        [HEADER_IDEMPOTENCY_KEY] = S("idempotency_key"),
-        [HEADER_DEADLINE_MS] = S("deadline_ms"), [HEADER_META] = S("meta")};
+    static const str names[HEADER_MEMBERS] = {[HEADER_MIG_VERSION] = S("mig_version"),
+                                              [HEADER_MESSAGE_ID] = S("message_id"),
+                                              [HEADER_TIMESTAMP] = S("timestamp"),
+                                              [HEADER_TENANT_ID] = S("tenant_id"),
+                                              [HEADER_SESSION_ID] = S("session_id"),
+                                              [HEADER_TRACEPARENT] = S("traceparent"),
+                                              [HEADER_IDEMPOTENCY_KEY] = S("idempotency_key"),
+                                              [HEADER_DEADLINE_MS] = S("deadline_ms"),
+                                              [HEADER_META] = S("meta")};
 
     if (!json_is_object(v))
         return op_fail_member(op, S("header"));
@@ -63,18 +66,12 @@ static mig_status take_preference(struct op *op, const json_value *v, str raw)
 
 /* Members of all operations; what each of them wants is checked by its own stage. */
 static const struct member members[] = {
-    {S("header"), take_header},
-    {S("payload"), take_payload},
-    {S("capability"), take_capability},
-    {S("stream_preference"), take_preference},
-    {S("supported_versions"), NULL},
-    {S("requested_bindings"), NULL},
-    {S("requested_features"), NULL},
-    {S("query"), NULL},
-    {S("include_schema_refs"), NULL},
-    {S("include_qos"), NULL},
-    {S("target_message_id"), NULL},
-    {S("reason"), NULL},
+    {S("header"), take_header},         {S("payload"), take_payload},
+    {S("capability"), take_capability}, {S("stream_preference"), take_preference},
+    {S("supported_versions"), NULL},    {S("requested_bindings"), NULL},
+    {S("requested_features"), NULL},    {S("query"), NULL},
+    {S("include_schema_refs"), NULL},   {S("include_qos"), NULL},
+    {S("target_message_id"), NULL},     {S("reason"), NULL},
     {S("interval_ms"), NULL},
 };
 
@@ -353,9 +350,8 @@ static void complete_header(struct op *op)
 
 mig_status stage_envelope(struct op *op)
 {
-    static mig_status (*const parts[])(struct op *) = {take_message_id, take_timestamp,
-                                                       take_version,    take_texts,
-                                                       take_deadline,   take_meta};
+    static mig_status (*const parts[])(struct op *) = {
+        take_message_id, take_timestamp, take_version, take_texts, take_deadline, take_meta};
     mig_status status = parse_envelope(op);
 
     for (size_t i = 0; i < countof(parts) && status == MIG_OK; i++)

@@ -35,25 +35,25 @@ struct instance_debt {
 
 /* Identity and lifetime: control thread. Handlers: see the ABI's thread tags. */
 struct instance {
-    char *name;              /* providers.<name>, unique in a generation      */
-    char *identity;          /* hex digest of module, plugin id, config, limits, sources */
-    char sources[65];        /* digest of the files it read                   */
-    char *config;            /* what create() got; it may outlive the reload */
-    char *source;            /* "hello.so", "weather.lua", "built-in"         */
-    mig_plugin plugin;       /* own copy; members the module lacks are zero   */
+    char *name;        /* providers.<name>, unique in a generation      */
+    char *identity;    /* hex digest of module, plugin id, config, limits, sources */
+    char sources[65];  /* digest of the files it read                   */
+    char *config;      /* what create() got; it may outlive the reload */
+    char *source;      /* "hello.so", "weather.lua", "built-in"         */
+    mig_plugin plugin; /* own copy; members the module lacks are zero   */
     void *self;
-    mig_host host;           /* what the plugin sees; host.ctx is this        */
-    void *module;            /* abi/: kept loaded as long as this             */
+    mig_host host; /* what the plugin sees; host.ctx is this        */
+    void *module;  /* abi/: kept loaded as long as this             */
     void (*module_unref)(void *module);
     struct core *core;
-    bool may_control;        /* granted mig.control/1                         */
-    struct diag *findings;   /* [life] while create() and describe() run      */
+    bool may_control;      /* granted mig.control/1                         */
+    struct diag *findings; /* [life] while create() and describe() run      */
     bool is_started;
     uint64_t max_concurrency, queue;
     struct pool_share share;
-    struct gate *gates;      /* lifecycle and control threads                 */
-    _Atomic int state;       /* enum instance_state                           */
-    unsigned refs;           /* generations that hold it; control             */
+    struct gate *gates; /* lifecycle and control threads                 */
+    _Atomic int state;  /* enum instance_state                           */
+    unsigned refs;      /* generations that hold it; control             */
     uint64_t since_ms, drain_since_ms, drain_grace_ms;
     struct instance_debt *debt; /* per loop, [0..loop_count); last: all other threads */
     _Atomic uint64_t calls, errors;
@@ -61,10 +61,10 @@ struct instance {
         _Atomic uint64_t window;
         _Atomic unsigned count;
     } log_budget;
-    _Atomic int health;      /* -1 unknown, 0 unhealthy, 1 healthy            */
+    _Atomic int health; /* -1 unknown, 0 unhealthy, 1 healthy            */
     _Atomic(char *) health_text;
-    struct list in_core;     /* all instances not destroyed; control          */
-    struct ticker *tickers;  /* timers and probes that run; control           */
+    struct list in_core;    /* all instances not destroyed; control          */
+    struct ticker *tickers; /* timers and probes that run; control           */
 };
 
 /* [any], on behalf of the instance. */

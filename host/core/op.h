@@ -33,8 +33,8 @@ enum header_member {
 /* MIG v0.1 section 2, after normalization. */
 struct op_header {
     str message_id, timestamp, tenant_id, session_id, traceparent, idempotency_key;
-    str meta;           /* JSON object text without idg.* members */
-    str version_pin;    /* meta["mig.capability_version"]         */
+    str meta;        /* JSON object text without idg.* members */
+    str version_pin; /* meta["mig.capability_version"]         */
     uint64_t deadline_ms;
 };
 
@@ -47,49 +47,49 @@ struct op {
     struct gen *gen;
     struct arena *arena;
     const struct principal *principal;
-    struct call *parent;         /* exchange, or the call in whose name this is invoked; held */
-    mig_submit in;               /* texts live as long as the parent's arena */
-    struct json doc;             /* the envelope */
+    struct call *parent; /* exchange, or the call in whose name this is invoked; held */
+    mig_submit in;       /* texts live as long as the parent's arena */
+    struct json doc;     /* the envelope */
     const json_value *header_in[HEADER_MEMBERS]; /* as sent; NULL: absent or null */
     str raw_meta;
     struct op_header header;
-    str payload;                 /* JSON text */
-    str capability_in;           /* of the envelope */
+    str payload;       /* JSON text */
+    str capability_in; /* of the envelope */
     str stream_preference;
     uint32_t mode;
     uint32_t hops;
 
-    struct capability *cap;      /* until the answer */
-    struct instance *instance;   /* who gets on_done */
+    struct capability *cap;    /* until the answer */
+    struct instance *instance; /* who gets on_done */
     /* Copies of what outlives the generation, which is let go when the caller has its answer. */
     void (*invoke)(void *self, void *data, mig_call call, const mig_request *req);
     struct gate *gate;
     struct instance *provider;
-    struct call *call;           /* the provider's; NULL before dispatch and after its end */
-    mig_call handle;             /* of call */
-    struct call_child child;     /* in the parent's list, while call is set */
+    struct call *call;       /* the provider's; NULL before dispatch and after its end */
+    mig_call handle;         /* of call */
+    struct call_child child; /* in the parent's list, while call is set */
     struct inflight_item inflight;
     struct task gate_task;
     bool waits_at_gate;
-    bool end_unseen;              /* answered while it waited: gate_task ends the call */
-    bool has_gate;                /* has_gate: counted as running by the capability's gate */
-    bool is_counted;              /* counted as in flight by quota.c */
+    bool end_unseen; /* answered while it waited: gate_task ends the call */
+    bool has_gate;   /* has_gate: counted as running by the capability's gate */
+    bool is_counted; /* counted as in flight by quota.c */
     uint64_t started_ns;
     struct tenant_load *load;
-    str frame;                   /* malloc'ed: the one frame on its way to the binding */
+    str frame; /* malloc'ed: the one frame on its way to the binding */
     enum frame_state frame_state;
-    mig_status frame_status;     /* strand -> home loop */
+    mig_status frame_status; /* strand -> home loop */
     struct task frame_task;
 
-    struct call_result error;    /* what op_fail() wrote */
+    struct call_result error; /* what op_fail() wrote */
     mig_outcome out;
     struct strand_event ev_open, ev_frame, ev_done;
-    mig_done done;               /* mig.invoke/1 instead of the binding's on_done */
+    mig_done done;                        /* mig.invoke/1 instead of the binding's on_done */
     void (*answered_here)(struct op *op); /* home loop, instead of both: invoke_wait() */
     void *done_tag;
     mig_request request;
     bool is_answered;
-    bool owns_arena;             /* nested: an arena of its own */
+    bool owns_arena; /* nested: an arena of its own */
 };
 
 /* Write the error and return its status, so that a stage can say: return op_fail(...). reason and
@@ -111,20 +111,20 @@ void op_answer_error(struct op *op, const struct call_result *r);
 void op_frame_drop(struct op *op);
 
 /* The stages. Each in the file of its concern. */
-mig_status stage_envelope(struct op *op);   /* header.c: JSON, header normalization      */
-mig_status stage_tenant(struct op *op);     /* tenant.c: tenant resolution               */
-mig_status stage_resolve(struct op *op);    /* registry.c: capability and version        */
-mig_status stage_scope(struct op *op);      /* authz.c                                   */
-mig_status stage_mode(struct op *op);       /* pipeline.c                                */
-mig_status stage_cancelled(struct op *op);  /* pipeline.c: cancel in advance             */
-mig_status stage_payload(struct op *op);    /* schema.c: size                            */
-mig_status stage_concurrency(struct op *op);/* quota.c                                   */
-mig_status stage_register(struct op *op);   /* pipeline.c: in flight                     */
-mig_status stage_dispatch(struct op *op);   /* dispatch.c                                */
-mig_status stage_hello(struct op *op);      /* discovery.c                               */
-mig_status stage_discover(struct op *op);   /* discovery.c                               */
-mig_status stage_cancel(struct op *op);     /* control_ops.c                             */
-mig_status stage_heartbeat(struct op *op);  /* control_ops.c                             */
+mig_status stage_envelope(struct op *op);    /* header.c: JSON, header normalization      */
+mig_status stage_tenant(struct op *op);      /* tenant.c: tenant resolution               */
+mig_status stage_resolve(struct op *op);     /* registry.c: capability and version        */
+mig_status stage_scope(struct op *op);       /* authz.c                                   */
+mig_status stage_mode(struct op *op);        /* pipeline.c                                */
+mig_status stage_cancelled(struct op *op);   /* pipeline.c: cancel in advance             */
+mig_status stage_payload(struct op *op);     /* schema.c: size                            */
+mig_status stage_concurrency(struct op *op); /* quota.c                                   */
+mig_status stage_register(struct op *op);    /* pipeline.c: in flight                     */
+mig_status stage_dispatch(struct op *op);    /* dispatch.c                                */
+mig_status stage_hello(struct op *op);       /* discovery.c                               */
+mig_status stage_discover(struct op *op);    /* discovery.c                               */
+mig_status stage_cancel(struct op *op);      /* control_ops.c                             */
+mig_status stage_heartbeat(struct op *op);   /* control_ops.c                             */
 
 /* quota.c: what stage_concurrency() took is given back. */
 void concurrency_leave(struct op *op);
@@ -134,7 +134,8 @@ bool authz_may_invoke(const struct principal *p, const struct capability *c);
 void op_resume(struct op *op);
 
 /* envelope.c: answers as JSON text in the op's arena; NULL ptr when memory is out. */
-void envelope_header(struct op *op, struct arena_text *t); /* {"header":{...} without the brace that ends it all */
+void envelope_header(struct op *op,
+                     struct arena_text *t); /* {"header":{...} without the brace that ends it all */
 str envelope_invoke(struct op *op, str payload);
 str envelope_error(struct op *op, const struct call_result *r);
 /* For errors outside of any operation (no route, malformed HTTP). */

@@ -108,8 +108,7 @@ mig_status stage_register(struct op *op)
     case MIG_INVALID_REQUEST:
         return op_fail(op, MIG_INVALID_REQUEST, "duplicate_message_id",
                        "an invocation with this message_id is in flight");
-    default:
-        return op_fail(op, MIG_BACKPRESSURE, "memory", "the table of invocations is full");
+    default: return op_fail(op, MIG_BACKPRESSURE, "memory", "the table of invocations is full");
     }
 }
 

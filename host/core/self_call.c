@@ -24,7 +24,8 @@ static void answer(struct call *c, const struct call_result *r)
 {
     struct self_call *s = c->owner;
 
-    s->result = (struct call_result){.status = r->status, .message = arena_copy(c->arena, r->message)};
+    s->result =
+        (struct call_result){.status = r->status, .message = arena_copy(c->arena, r->message)};
     s->has_result = true;
 }
 
@@ -36,7 +37,8 @@ static void end(struct call *c)
         s->spec.ended(s->spec.arg, &s->result);
 }
 
-static const struct call_kind kind = {.name = "self", .start = start, .answer = answer, .free = end};
+static const struct call_kind kind = {
+    .name = "self", .start = start, .answer = answer, .free = end};
 
 bool self_call_start(struct loop *l, const struct self_call_spec *spec)
 {
@@ -49,16 +51,16 @@ bool self_call_start(struct loop *l, const struct self_call_spec *spec)
         return false;
     s->spec = *spec;
     uint64_t ms = spec->timeout_ms ? spec->timeout_ms : POLICY_DEADLINE_MS;
-    struct call *c = call_open(core->per_loop[l->index].calls,
-                               &(struct call_spec){
-                                   .kind = &kind,
-                                   .instance = spec->instance,
-                                   .gen = gen_current(core, l),
-                                   .arena = a,
-                                   .handler = &handler,
-                                   .owner = s,
-                                   .deadline_ns = clock_now_ns() + ms * 1000000u,
-                               });
+    struct call *c =
+        call_open(core->per_loop[l->index].calls, &(struct call_spec){
+                                                      .kind = &kind,
+                                                      .instance = spec->instance,
+                                                      .gen = gen_current(core, l),
+                                                      .arena = a,
+                                                      .handler = &handler,
+                                                      .owner = s,
+                                                      .deadline_ns = clock_now_ns() + ms * 1000000u,
+                                                  });
     arena_unref(a);
     if (!c)
         return false;

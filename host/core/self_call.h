@@ -6,9 +6,9 @@
 struct self_call_spec {
     struct instance *instance;
     uint32_t exec;
-    uint64_t timeout_ms; /* 0: 30 s */
-    void (*give)(void *arg, mig_call call);                       /* on the strand        */
-    void (*ended)(void *arg, const struct call_result *r);        /* home loop, once: with the
+    uint64_t timeout_ms;                                   /* 0: 30 s */
+    void (*give)(void *arg, mig_call call);                /* on the strand        */
+    void (*ended)(void *arg, const struct call_result *r); /* home loop, once: with the
                                        answer, or when the plugin's end came after it     */
     void *arg;
 };

@@ -20,7 +20,7 @@ struct ticker {
     uint64_t every_ms, jitter_ms;
     bool is_running; /* the last tick has not ended */
     bool is_stopped;
-    bool is_wanted;  /* control: while adopting */
+    bool is_wanted; /* control: while adopting */
     void (*stopped)(struct instance *i);
 };
 
@@ -103,8 +103,7 @@ static void stop_here(struct loop *l, uint64_t v)
 static struct ticker *find(struct instance *i, const char *name, uint64_t every_ms)
 {
     for (struct ticker *t = i->tickers; t; t = t->next)
-        if (t->every_ms == every_ms &&
-            (name ? t->name && !strcmp(t->name, name) : t->name == NULL))
+        if (t->every_ms == every_ms && (name ? t->name && !strcmp(t->name, name) : t->name == NULL))
             return t;
     return NULL;
 }

@@ -6,8 +6,8 @@
 
 /* What edge/ has to know of the settings; part of a generation. */
 struct edge_policy {
-    str admin_key;        /* empty: none                    */
-    str admin_header;     /* lower case                     */
+    str admin_key;    /* empty: none                    */
+    str admin_header; /* lower case                     */
 };
 
 /* In the exchange's arena; NULL: memory is out. */

@@ -11,7 +11,7 @@ enum { DEADLINE_SLACK_MS = 10000 };
 /* One request on its way: made when the head is there, used when the body is. */
 struct visit {
     struct exchange *x;
-    struct gen *gen;     /* pinned by the call; before that only good within one turn */
+    struct gen *gen; /* pinned by the call; before that only good within one turn */
     uint64_t gen_number;
     const struct route *route;
     struct principal *principal;
@@ -67,9 +67,10 @@ static void answer_error(struct exchange *x, mig_status status, unsigned http, c
 {
     struct arena *a = x->arena;
     str id = new_id(a);
-    str body = envelope_bare(a, &(struct call_result){.status = status,
-                                                      .message = str_of(message),
-                                                      .details = envelope_reason(a, str_of(reason))},
+    str body = envelope_bare(a,
+                             &(struct call_result){.status = status,
+                                                   .message = str_of(message),
+                                                   .details = envelope_reason(a, str_of(reason))},
                              id);
     mig_header h[4] = {{S("Content-Type"), S("application/json")}, {S("MIG-Message-ID"), id}};
     uint32_t n = 2;
@@ -91,9 +92,10 @@ static str error_body(struct arena *a, unsigned status, str reason, str *ret_mes
                                       : MIG_INVALID_REQUEST;
 
     *ret_message_id = new_id(a);
-    return envelope_bare(a, &(struct call_result){.status = code,
-                                                  .message = S("the request is not acceptable HTTP"),
-                                                  .details = envelope_reason(a, reason)},
+    return envelope_bare(a,
+                         &(struct call_result){.status = code,
+                                               .message = S("the request is not acceptable HTTP"),
+                                               .details = envelope_reason(a, reason)},
                          *ret_message_id);
 }
 
@@ -314,17 +316,16 @@ static void request(struct exchange *x)
         refuse(v, MIG_BACKPRESSURE, 429, "memory", "the request needs too much memory");
     if (!v->is_refused) {
         fill(v);
-        v->call = call_open(core_loop_of(core, x->loop)->calls,
-                            &(struct call_spec){
-                                .kind = &kind,
-                                .instance = v->route->instance,
-                                .gen = v->gen,
-                                .arena = a,
-                                .principal = v->principal,
-                                .handler = &v->route->handler,
-                                .owner = v,
-                                .deadline_ns = deadline_of(v),
-                            });
+        v->call = call_open(core_loop_of(core, x->loop)->calls, &(struct call_spec){
+                                                                    .kind = &kind,
+                                                                    .instance = v->route->instance,
+                                                                    .gen = v->gen,
+                                                                    .arena = a,
+                                                                    .principal = v->principal,
+                                                                    .handler = &v->route->handler,
+                                                                    .owner = v,
+                                                                    .deadline_ns = deadline_of(v),
+                                                                });
         if (!v->call || !call_start(v->call)) {
             v->call = NULL;
             refuse(v, MIG_BACKPRESSURE, 429, "instance_queue", "too many requests are waiting");

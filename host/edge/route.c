@@ -128,7 +128,9 @@ bool routes_build(struct gen *g, struct diag *d)
             t->routes[t->count] = (struct route){
                 .def = def,
                 .instance = g->catalogues[i]->instance,
-                .handler = {.exec = def->exec, .data = def->data, .on_cancel = def->on_cancel,
+                .handler = {.exec = def->exec,
+                            .data = def->data,
+                            .on_cancel = def->on_cancel,
                             .on_writable = def->on_writable},
             };
             add(t, &t->routes[t->count++], d);
@@ -146,7 +148,9 @@ const struct route *route_at(const struct gen *g, size_t i)
 
 static int hex(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
+    return c >= '0' && c <= '9'                     ? c - '0'
+           : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
+                                                    : -1;
 }
 
 /* RFC 3986 2.1. false: a bad escape, or a NUL. */

@@ -33,9 +33,9 @@ struct loop {
     _Atomic size_t inbox_depth;
 
     /* watchdog: written by the loop, read by the watchdog's thread */
-    _Atomic uint64_t busy_since_ns;       /* 0: waiting for events                 */
-    _Atomic(const char *) running;        /* which instance; NULL: the host itself */
-    _Atomic uint64_t stalls, longest_ns;  /* written by the watchdog               */
+    _Atomic uint64_t busy_since_ns;      /* 0: waiting for events                 */
+    _Atomic(const char *) running;       /* which instance; NULL: the host itself */
+    _Atomic uint64_t stalls, longest_ns; /* written by the watchdog               */
 
     /* private */
     uv_timer_t tick;

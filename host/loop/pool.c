@@ -70,8 +70,7 @@ static void call_worker(struct pool *p)
     if (p->idle) {
         p->is_waking = true;
         pthread_cond_signal(&p->has_work);
-    } else if (p->threads < p->limit &&
-               pthread_create(&p->ids[p->threads], NULL, work, p) == 0) {
+    } else if (p->threads < p->limit && pthread_create(&p->ids[p->threads], NULL, work, p) == 0) {
         p->is_waking = true;
         p->threads++;
     }

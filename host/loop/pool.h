@@ -12,9 +12,9 @@ struct pool;
 /* Owner: its user; any thread through pool_run() only. Zeroed except for the limits. */
 struct pool_share {
     size_t run_limit, queue_limit;
-    size_t running, waiting;   /* under the pool's lock */
-    struct task_queue queue;   /* under the pool's lock */
-    struct pool_share *next;   /* in the pool's row of shares that have work */
+    size_t running, waiting; /* under the pool's lock */
+    struct task_queue queue; /* under the pool's lock */
+    struct pool_share *next; /* in the pool's row of shares that have work */
     bool is_listed;
 };
 

@@ -60,9 +60,10 @@ static void look_at_loop(struct watchdog *w, size_t i, uint64_t now)
     w->reported[i] = since;
     atomic_fetch_add(&l->stalls, 1);
     const char *who = atomic_load(&l->running);
-    log_warn("loop.stalled", F_U64("loop", l->index), F_Z("instance", who ? who : "host"),
-             F_MS("for_ms", (double)(now - since) / 1e6),
-             F_Z("hint", "a LOOP handler must return within 1 ms; use MIG_EXEC_POOL for slow work"));
+    log_warn(
+        "loop.stalled", F_U64("loop", l->index), F_Z("instance", who ? who : "host"),
+        F_MS("for_ms", (double)(now - since) / 1e6),
+        F_Z("hint", "a LOOP handler must return within 1 ms; use MIG_EXEC_POOL for slow work"));
 }
 
 static void nap(struct watchdog *w, uint64_t ns)

@@ -100,7 +100,8 @@ static void verb_manifest(const struct verb_call *v)
 {
     CLEANUP(str_freep) char *text = str_dup(arg_text(v, S("text")));
 
-    start_reload(v, &(struct reload_ask){.is_dry_run = arg_bool(v, S("dry_run")), .manifest = text});
+    start_reload(v,
+                 &(struct reload_ask){.is_dry_run = arg_bool(v, S("dry_run")), .manifest = text});
 }
 
 static struct instance *serving(struct node *n, str name)
@@ -315,8 +316,7 @@ static void verb_plugin(const struct verb_call *v)
 
 static void verb_capability(const struct verb_call *v)
 {
-    struct capability_family *f =
-        map_get(&v->node->core->current->families, arg_text(v, S("id")));
+    struct capability_family *f = map_get(&v->node->core->current->families, arg_text(v, S("id")));
     struct buf out;
 
     if (!f) {

@@ -96,7 +96,8 @@ static bool answers(const struct loop *l)
 
 /* Runs fn on every loop that answers, and waits: control may, briefly; loops never wait for control.
  * fn posts the semaphore. */
-static void ask_loops(struct node *n, void (*fn)(struct loop *l, uint64_t v), void *arg, uv_sem_t *done)
+static void ask_loops(struct node *n, void (*fn)(struct loop *l, uint64_t v), void *arg,
+                      uv_sem_t *done)
 {
     size_t asked = 0;
 
@@ -181,8 +182,9 @@ static void add_plugin(struct node *n, struct instance *i, struct buf *out)
     add_text(out, "description", i->plugin.summary ? i->plugin.summary : "");
     add_text(out, "source", i->source);
     add_text(out, "status", instance_state_name(atomic_load(&i->state)));
-    buf_addf(out, ",\"enabled\":true,\"capabilities\":{\"tools_count\":%zu,\"resources_count\":0,"
-                  "\"prompts_count\":0},\"routes_count\":%zu,\"timers_count\":%zu",
+    buf_addf(out,
+             ",\"enabled\":true,\"capabilities\":{\"tools_count\":%zu,\"resources_count\":0,"
+             "\"prompts_count\":0},\"routes_count\":%zu,\"timers_count\":%zu",
              c ? c->capability_count : 0, c ? c->route_count : 0, c ? c->timer_count : 0);
 }
 
@@ -286,9 +288,10 @@ void list_connections(struct node *n, struct buf *out)
     char now[CLOCK_RFC3339];
 
     clock_rfc3339(clock_wall_ms(), now);
-    buf_addf(out, "{\"generated_at\":\"%.*s\",\"summary\":{\"total\":0,\"by_protocol\":{},"
-                  "\"by_kind\":{},\"by_tenant\":{},\"nats_binding_active\":false},"
-                  "\"connections\":[],\"http\":{\"open\":[",
+    buf_addf(out,
+             "{\"generated_at\":\"%.*s\",\"summary\":{\"total\":0,\"by_protocol\":{},"
+             "\"by_kind\":{},\"by_tenant\":{},\"nats_binding_active\":false},"
+             "\"connections\":[],\"http\":{\"open\":[",
              CLOCK_RFC3339, now);
     for (size_t i = 0; i < n->loop_count; i++)
         buf_addf(out, "%s%zu", i ? "," : "", net_connections(n->nets[i]));
@@ -304,9 +307,10 @@ void list_loops(struct node *n, struct buf *out)
         uint64_t since = atomic_load(&l->busy_since_ns);
         const char *who = atomic_load(&l->running);
         net_counters(n->nets[i], &requests, &accepted, &errors);
-        buf_addf(out, "%s{\"loop\":%zu,\"connections\":%zu,\"requests\":%llu,\"accepted\":%llu,"
-                      "\"protocol_errors\":%llu,\"inbox\":%zu,\"stalls\":%llu,\"longest_ms\":%.3f,"
-                      "\"busy_ms\":%.3f",
+        buf_addf(out,
+                 "%s{\"loop\":%zu,\"connections\":%zu,\"requests\":%llu,\"accepted\":%llu,"
+                 "\"protocol_errors\":%llu,\"inbox\":%zu,\"stalls\":%llu,\"longest_ms\":%.3f,"
+                 "\"busy_ms\":%.3f",
                  i ? "," : "", i, net_connections(n->nets[i]), u(requests), u(accepted), u(errors),
                  atomic_load(&l->inbox_depth), u(atomic_load(&l->stalls)),
                  (double)atomic_load(&l->longest_ns) / 1e6,

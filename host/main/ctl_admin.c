@@ -142,8 +142,8 @@ int ctl_reload(struct ctl *c)
 
 static int show_instances(const struct ctl *c, str body)
 {
-    static const char *const titles[] = {"NAME", "PLUGIN", "VERSION", "STATE", "DEBT",
-                                         "CALLS", "ERRORS", "HEALTH", NULL};
+    static const char *const titles[] = {"NAME",  "PLUGIN", "VERSION", "STATE", "DEBT",
+                                         "CALLS", "ERRORS", "HEALTH",  NULL};
     static const char *const names[] = {"name", "plugin", "version", "state",
                                         "debt", "calls",  "errors",  "health"};
     (void)c;

@@ -76,7 +76,8 @@ static void tell_dropped(void)
 
     if (dropped == writer.told)
         return;
-    int n = snprintf(line, sizeof line, "{\"level\":\"warn\",\"event\":\"log.dropped\",\"lines\":%llu}\n",
+    int n = snprintf(line, sizeof line,
+                     "{\"level\":\"warn\",\"event\":\"log.dropped\",\"lines\":%llu}\n",
                      (unsigned long long)(dropped - writer.told));
     writer.told = dropped;
     write_all(writer.fd, (str){line, (size_t)n});

@@ -34,7 +34,8 @@ static const char help[] =
     "\n"
     "usage: migd [--config FILE] [--manifest FILE] [--plugin-dir DIR]... [--set KEY=VALUE]...\n"
     "            [--dev] [--verbose] [--daemon] [--pid-file FILE] [--log-file FILE]\n"
-    "       migd --check                check settings and manifest, say every finding, exit 0 or 2\n"
+    "       migd --check                check settings and manifest, say every finding, exit 0 or "
+    "2\n"
     "       migd --stop | --restart | --reload | --status [--json] | --log-rotate\n"
     "       migd --version | --help\n"
     "\n"
@@ -50,7 +51,8 @@ static int usage(const char *what, const char *arg)
 static void add_flag(struct options *o, const char *key, const char *value)
 {
     must(o->flag_count < FLAGS_MAX);
-    must(asprintf(&o->flags[o->flag_count++], value ? "%s=%s" : "%s%s", key, value ? value : "") >= 0);
+    must(asprintf(&o->flags[o->flag_count++], value ? "%s=%s" : "%s%s", key, value ? value : "") >=
+         0);
 }
 
 /* Several --plugin-dir become one list. */
@@ -72,8 +74,8 @@ static void add_plugin_dir(struct options *o, const char *dir)
 static const struct {
     const char *name;
     enum action action;
-} actions[] = {{"check", CHECK},   {"stop", STOP},     {"restart", RESTART},
-               {"reload", RELOAD}, {"status", STATUS}, {"log-rotate", LOG_ROTATE},
+} actions[] = {{"check", CHECK},          {"stop", STOP},     {"restart", RESTART},
+               {"reload", RELOAD},        {"status", STATUS}, {"log-rotate", LOG_ROTATE},
                {"version", SHOW_VERSION}, {"help", SHOW_HELP}};
 
 static bool take_switch(struct options *o, str name)

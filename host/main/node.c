@@ -131,9 +131,8 @@ static void first_generation(void *arg, bool is_ok, str json, const struct diag 
         loop_post_fn(n->loops[i], listen_here, (uintptr_t)n);
     n->is_ready = true;
     log_info("migd.ready", F_Z("address", listener_address(n->listeners)),
-             F_Z("auth_mode", s->auth_mode), F_U64("loops", n->loop_count),
-             F_Z("grpc", "off"), F_Z("nats", "off"), F_Z("audit", "off"),
-             F_Z("metrics", s->is_metrics ? "on" : "off"),
+             F_Z("auth_mode", s->auth_mode), F_U64("loops", n->loop_count), F_Z("grpc", "off"),
+             F_Z("nats", "off"), F_Z("audit", "off"), F_Z("metrics", s->is_metrics ? "on" : "off"),
              F_MS("start_ms", (double)(clock_wall_ms() - n->started_ms)));
     notify_systemd("READY=1");
     daemon_ready();
@@ -325,8 +324,8 @@ static void make_core(struct node *n, const struct settings *s)
     const struct kv_limits kv = {(uint64_t)s->kv_max_bytes, (uint64_t)s->kv_max_keys,
                                  (uint64_t)s->kv_max_value_bytes};
 
-    n->core = core_new(n->control, n->loops, n->loop_count, (size_t)s->workers,
-                       (unsigned)s->stall_ms);
+    n->core =
+        core_new(n->control, n->loops, n->loop_count, (size_t)s->workers, (unsigned)s->stall_ms);
     n->core->kv = kv_new(&kv);
     n->core->request_redescribe = request_redescribe;
     n->core->control_verb = control_verb;

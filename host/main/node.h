@@ -28,10 +28,10 @@ struct node {
     struct listener_set *listeners;
     struct watch *watch;
     uint64_t started_ms;
-    uint64_t stop_ms;      /* how long calls may go on after a stop was asked for */
+    uint64_t stop_ms; /* how long calls may go on after a stop was asked for */
     struct timer stop_timer, redescribe;
-    bool is_forced;        /* the stop did not wait for everybody */
-    bool is_ready;         /* control: the first generation serves */
+    bool is_forced; /* the stop did not wait for everybody */
+    bool is_ready;  /* control: the first generation serves */
     int exit_code;
     uv_signal_t *signals;
 };

@@ -45,11 +45,11 @@ struct http_conn {
     struct timer timer;
     uint64_t due_ms; /* when the phase has lasted too long; TIMER_NEVER */
     enum conn_phase phase;
-    bool is_corked;      /* more requests wait in this read: collect the answers */
+    bool is_corked; /* more requests wait in this read: collect the answers */
     bool is_writing, is_reading, close_after_write, wants_writable;
-    struct buf out;      /* waits behind what is being written */
-    struct buf sending;  /* owned by libuv until written       */
-    struct buf stash;    /* bytes behind the present request   */
+    struct buf out;     /* waits behind what is being written */
+    struct buf sending; /* owned by libuv until written       */
+    struct buf stash;   /* bytes behind the present request   */
 
     struct http_limits limits; /* in force for the present request */
 

@@ -19,12 +19,12 @@ struct exchange {
     str method, target, path, query, authority, body;
     const mig_header *headers; /* names in lower case */
     uint32_t header_count;
-    uint64_t max_body;         /* ops->head may lower or raise it */
-    bool is_head;              /* HEAD: the answer's body is not sent */
-    void *owner;               /* of ops */
+    uint64_t max_body; /* ops->head may lower or raise it */
+    bool is_head;      /* HEAD: the answer's body is not sent */
+    void *owner;       /* of ops */
 
     /* answer, private to net/ */
-    struct arena_text answer;  /* status line and header lines so far */
+    struct arena_text answer; /* status line and header lines so far */
     unsigned status;
     bool has_answer, is_head_sent, is_chunked, is_ended, must_close;
 };

@@ -24,8 +24,7 @@ static int refuse(struct http_conn *c, unsigned status, const char *reason)
 void http1_begin(struct http_conn *c)
 {
     c->limits = *c->net->limits(c->net->loop);
-    struct arena *a =
-        arena_new(&c->net->loop->chunks, c->limits.max_body * 16 + ARENA_SLACK);
+    struct arena *a = arena_new(&c->net->loop->chunks, c->limits.max_body * 16 + ARENA_SLACK);
     struct exchange *x = a ? arena_zero(a, sizeof *x) : NULL;
 
     c->x = x;
@@ -384,9 +383,9 @@ static void add_phrase(struct arena_text *t, unsigned status)
 static bool is_token(str s)
 {
     static const bool is_tchar[256] = {
-        ['!'] = true, ['#' ... '\''] = true, ['*' ... '+'] = true, ['-' ... '.'] = true,
-        ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['^' ... 'z'] = true, ['|'] = true,
-        ['~'] = true};
+        ['!'] = true,         ['#' ... '\''] = true, ['*' ... '+'] = true,
+        ['-' ... '.'] = true, ['0' ... '9'] = true,  ['A' ... 'Z'] = true,
+        ['^' ... 'z'] = true, ['|'] = true,          ['~'] = true};
     bool all = s.len > 0;
 
     for (size_t i = 0; i < s.len; i++)
@@ -400,7 +399,8 @@ static bool is_field_value(str s)
     if (s.len && memchr(s.ptr, 0x7F, s.len))
         return false;
     while (s.len) {
-        size_t plain = str_plain_prefix(s); /* stops at quotes and backslashes too: those may pass */
+        size_t plain =
+            str_plain_prefix(s); /* stops at quotes and backslashes too: those may pass */
         if (plain == s.len)
             break;
         unsigned char ch = (unsigned char)s.ptr[plain];

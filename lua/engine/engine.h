@@ -173,6 +173,8 @@ struct state {
     /* The slice in progress (budget.c). */
     struct co *slice_co;
     uint64_t slice_t0;
+    uint64_t strike_cpu_ns;  /* thread CPU clock at the watchdog's first strike; 0: none */
+    uint64_t strike_cost_ns; /* what the slice had cost by then */
     bool is_armed;
     atomic_bool firing, acked, fired;
 };

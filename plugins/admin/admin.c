@@ -16,20 +16,20 @@ struct admin {
 };
 
 enum shape {
-    PLAIN,     /* the verb's JSON                                       */
-    TEXT,      /* its member "text", as text/plain (metrics)            */
-    EMPTY,     /* 204                                                   */
-    LIVE,      /* {"status":"alive"} whatever the verb says             */
-    READY      /* 503 unless its member "ready" is true                 */
+    PLAIN, /* the verb's JSON                                       */
+    TEXT,  /* its member "text", as text/plain (metrics)            */
+    EMPTY, /* 204                                                   */
+    LIVE,  /* {"status":"alive"} whatever the verb says             */
+    READY  /* 503 unless its member "ready" is true                 */
 };
 
 struct route {
     const char *method, *pattern, *verb;
-    const char *param;   /* name of {x} in the arguments; NULL: none    */
+    const char *param; /* name of {x} in the arguments; NULL: none    */
     uint32_t status;
     uint32_t flags;
     enum shape shape;
-    int wants_body;      /* 1: JSON body as "body"; 2: raw body as "text" */
+    int wants_body; /* 1: JSON body as "body"; 2: raw body as "text" */
     int is_detailed;
 };
 
@@ -45,7 +45,8 @@ static const struct route routes[] = {
     {"GET", A "/capabilities", "capabilities", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0},
     {"POST", A "/capabilities", "capability.put", NULL, 201, MIG_ROUTE_ADMIN, PLAIN, 1, 0},
     {"GET", A "/capabilities/{id}", "capability", "id", 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0},
-    {"DELETE", A "/capabilities/{id}", "capability.delete", "id", 204, MIG_ROUTE_ADMIN, EMPTY, 0, 0},
+    {"DELETE", A "/capabilities/{id}", "capability.delete", "id", 204, MIG_ROUTE_ADMIN, EMPTY, 0,
+     0},
     {"GET", A "/connections", "connections", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0},
     {"GET", A "/loops", "loops", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0},
     {"GET", A "/config", "config", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0},
@@ -85,7 +86,8 @@ static void answer_error(struct visit *v, const mig_outcome *out)
 {
     struct admin *a = v->admin;
     mig_header type = {mig_s("Content-Type"), mig_s("application/json")};
-    mig_error e = {sizeof e, out->status, out->message, out->details, out->retry_after_ms, out->retry};
+    mig_error e = {sizeof e,     out->status,         out->message,
+                   out->details, out->retry_after_ms, out->retry};
 
     if (is_unprocessable(out))
         a->http->respond(a->host, v->ex, 422, &type, 1);
@@ -153,7 +155,8 @@ static mig_str arguments(const struct route *r, const mig_http_request *rq, char
 
     mig_json_open(&w, '{');
     mig_json_key(&w, "dry_run");
-    mig_json_put_bool(&w, query_has(rq->query, "dry_run=true") || query_has(rq->query, "dry_run=1"));
+    mig_json_put_bool(&w,
+                      query_has(rq->query, "dry_run=true") || query_has(rq->query, "dry_run=1"));
     mig_json_key(&w, "detailed");
     mig_json_put_bool(&w, r->is_detailed);
     if (r->param) {

@@ -15,8 +15,8 @@ struct echo;
 struct served {
     struct echo *echo;
     char *id, *version, *summary, *meta, *input_schema, *output_schema;
-    char **scopes;     /* NULL-terminated */
-    char *delivery;    /* qos.delivery_semantics */
+    char **scopes;  /* NULL-terminated */
+    char *delivery; /* qos.delivery_semantics */
     uint32_t modes, exec, max_concurrency, timeout_ms;
     int is_unavailable;
     char *head, *tail; /* the answer around the payload */
@@ -78,8 +78,9 @@ static mig_status send_chunk(struct walk *w)
 {
     const mig_host *h = w->served->echo->host;
     char head[96];
-    int n = snprintf(head, sizeof head, "{\"chunk\":%llu,\"of\":%llu,\"echo\":",
-                     (unsigned long long)w->chunk + 1, (unsigned long long)w->chunks);
+    int n = snprintf(head, sizeof head,
+                     "{\"chunk\":%llu,\"of\":%llu,\"echo\":", (unsigned long long)w->chunk + 1,
+                     (unsigned long long)w->chunks);
     size_t len = (size_t)n + w->payload.len + 1;
     char *text = malloc(len);
     mig_payload p = {{text, len}, NULL, NULL};
@@ -380,8 +381,17 @@ static const char config_schema[] =
     "\"max_concurrency\":{\"type\":\"integer\"},\"timeout_ms\":{\"type\":\"integer\"}}}}}}";
 
 static const mig_plugin echo = {
-    sizeof echo,   MIG_PLUGIN_UNLOADABLE, "dev.migd.echo", "1.0.0", "Answers with what it was given.",
-    config_schema, create,                describe,        NULL,    NULL,
-    destroy,       NULL,
+    sizeof echo,
+    MIG_PLUGIN_UNLOADABLE,
+    "dev.migd.echo",
+    "1.0.0",
+    "Answers with what it was given.",
+    config_schema,
+    create,
+    describe,
+    NULL,
+    NULL,
+    destroy,
+    NULL,
 };
 MIG_PLUGIN_ENTRY(echo, &echo);

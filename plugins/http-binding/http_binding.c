@@ -84,8 +84,12 @@ static void on_done(void *self, void *tag, mig_call ex, const mig_outcome *out)
 
 static void refuse_empty(struct binding *b, mig_call ex)
 {
-    mig_error e = {sizeof e, MIG_INVALID_REQUEST, mig_s("a body is required"),
-                   mig_s("{\"reason\":\"body_required\"}"), 0, 0};
+    mig_error e = {sizeof e,
+                   MIG_INVALID_REQUEST,
+                   mig_s("a body is required"),
+                   mig_s("{\"reason\":\"body_required\"}"),
+                   0,
+                   0};
     b->host->finish_error(b->host, ex, &e);
 }
 

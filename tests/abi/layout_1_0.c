@@ -16,7 +16,7 @@
 
 #include <assert.h>
 
-#define SIZE(s, op, n) static_assert(sizeof(struct s) op (n), #s)
+#define SIZE(s, op, n) static_assert(sizeof(struct s) op(n), #s)
 #define AT(s, member, n) static_assert(offsetof(struct s, member) == (n), #s "." #member)
 
 SIZE(mig_call, ==, 8);
@@ -285,4 +285,3 @@ AT(mig_timer, every_ms, 24);
 AT(mig_timer, jitter_ms, 32);
 AT(mig_timer, data, 40);
 AT(mig_timer, on_tick, 48);
-

@@ -43,8 +43,8 @@ static void hello_of_1_0_rc1_loads_and_answers(void **state)
     char *dir = unit_dir();
     struct diag d;
     void *self;
-    const mig_host host = {.struct_size = sizeof host, .abi_major = 1, .ctx = answer,
-                           .finish = finish};
+    const mig_host host = {
+        .struct_size = sizeof host, .abi_major = 1, .ctx = answer, .finish = finish};
     const mig_registrar reg = {sizeof reg, 0, &id, keep_capability, no_extension};
     const mig_request req = {.struct_size = sizeof req, .payload = S("{\"name\":\"Ada\"}")};
 
@@ -55,7 +55,8 @@ static void hello_of_1_0_rc1_loads_and_answers(void **state)
                                    (struct diag_at){0}, &d);
     if (!m)
         fail_msg("%s", d.list[0].text);
-    mig_plugin p = entry_copy_plugin(module_plugin(m, "org.example.hello", (struct diag_at){0}, &d));
+    mig_plugin p =
+        entry_copy_plugin(module_plugin(m, "org.example.hello", (struct diag_at){0}, &d));
     assert_int_equal(p.create(&host, mig_s("{}"), &self), MIG_OK);
     assert_int_equal(p.describe(self, &reg), MIG_OK);
     assert_string_equal(id, "example.hello.greet");

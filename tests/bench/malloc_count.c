@@ -21,8 +21,8 @@ __attribute__((constructor)) static void map_count(void)
 {
     const char *path = getenv("MALLOC_COUNT");
     int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
-    void *p = fd >= 0 ? mmap(NULL, sizeof *count, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
-                      : MAP_FAILED;
+    void *p =
+        fd >= 0 ? mmap(NULL, sizeof *count, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) : MAP_FAILED;
 
     if (p != MAP_FAILED)
         count = p;

@@ -7,8 +7,8 @@ extern const mig_plugin_entry_t mig_plugin_entry_admin;
 
 static unsigned asked;
 
-static mig_status refuse(const mig_host *h, mig_call call, mig_str verb, mig_str args, mig_done done,
-                         void *tag)
+static mig_status refuse(const mig_host *h, mig_call call, mig_str verb, mig_str args,
+                         mig_done done, void *tag)
 {
     (void)h;
     (void)call;
@@ -40,10 +40,11 @@ static void every_route_ends_its_call(void **state)
     static const char *const methods[] = {"GET", "POST", "PUT", "DELETE"};
 #define A "/admin/v0.1"
     static const char *const paths[] = {
-        A "/reload",      A "/manifests",    A "/generations",  A "/plugins",      A "/plugins/x",
-        A "/instances",   A "/capabilities", A "/connections",  A "/loops",        A "/config",
-        A "/health/live", A "/health/ready", A "/health/detailed", "/health",      "/metrics",
-        A "/capabilities/a.b", A "/plugins/reload"};
+        A "/reload",          A "/manifests", A "/generations",  A "/plugins",
+        A "/plugins/x",       A "/instances", A "/capabilities", A "/connections",
+        A "/loops",           A "/config",    A "/health/live",  A "/health/ready",
+        A "/health/detailed", "/health",      "/metrics",        A "/capabilities/a.b",
+        A "/plugins/reload"};
     unsigned served_calls = 0;
 
     (void)state;

@@ -71,10 +71,8 @@ static void a_client_that_leaves_ends_the_submission(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(carries_an_invocation_and_its_answer),
-        T(errors_have_the_status_of_their_code),
-        T(an_invocation_without_a_body_is_refused),
-        T(other_routes_are_not_its),
+        T(carries_an_invocation_and_its_answer),     T(errors_have_the_status_of_their_code),
+        T(an_invocation_without_a_body_is_refused),  T(other_routes_are_not_its),
         T(a_client_that_leaves_ends_the_submission),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

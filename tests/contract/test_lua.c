@@ -19,13 +19,14 @@ static const char *script(const char *text)
     return config;
 }
 
-static const char greeter[] = "local mig = require 'mig'\n"
-                              "local greet = mig.capability { id = 'test.greet', version = '1.0.0',\n"
-                              "  summary = 'Greets.' }\n"
-                              "function greet.invoke(call)\n"
-                              "  if not call.payload.name then error('no name') end\n"
-                              "  return { greeting = 'Hello, ' .. call.payload.name }\n"
-                              "end\n";
+static const char greeter[] =
+    "local mig = require 'mig'\n"
+    "local greet = mig.capability { id = 'test.greet', version = '1.0.0',\n"
+    "  summary = 'Greets.' }\n"
+    "function greet.invoke(call)\n"
+    "  if not call.payload.name then error('no name') end\n"
+    "  return { greeting = 'Hello, ' .. call.payload.name }\n"
+    "end\n";
 
 static void serves_a_script(void **state)
 {
@@ -88,7 +89,8 @@ static void without_a_script_it_is_not_created(void **state)
     (void)state;
     assert_int_equal(mock_load(m, &mig_plugin_entry_lua, NULL), MIG_OK);
     assert_int_not_equal(mock_create(m, "{}"), MIG_OK);
-    assert_int_not_equal(mock_create(m, "{\"script\":\"/nonexistent.lua\",\"name\":\"x\"}"), MIG_OK);
+    assert_int_not_equal(mock_create(m, "{\"script\":\"/nonexistent.lua\",\"name\":\"x\"}"),
+                         MIG_OK);
     mock_host_free(m);
 }
 

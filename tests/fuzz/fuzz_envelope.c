@@ -19,14 +19,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const str placeholders[] = {S("mcp-adapter")}, scopes[] = {S("a:b"), S("c")};
     struct arena_pool pool = {0};
     struct arena *a = arena_new(&pool, 64 << 20);
-    struct gen gen = {.policy = {.placeholder_tenants = placeholders, .placeholder_count = 1,
-                                 .max_deadline_ms = 300000, .is_strict_json = size & 1}};
-    struct principal who = {.subject = S("ada \"x\""), .tenant = size & 2 ? S("acme") : S(""),
-                            .has_tenant_header = true, .scopes = scopes, .scope_count = 2};
+    struct gen gen = {.policy = {.placeholder_tenants = placeholders,
+                                 .placeholder_count = 1,
+                                 .max_deadline_ms = 300000,
+                                 .is_strict_json = size & 1}};
+    struct principal who = {.subject = S("ada \"x\""),
+                            .tenant = size & 2 ? S("acme") : S(""),
+                            .has_tenant_header = true,
+                            .scopes = scopes,
+                            .scope_count = 2};
     struct op op = {.gen = &gen, .principal = &who, .arena = a};
     str rest = {(const char *)data, size};
-    str *mirrors[] = {&op.in.message_id,      &op.in.session_id,  &op.in.idempotency_key,
-                      &op.in.traceparent,     &op.in.deadline_ms, &op.in.mig_version};
+    str *mirrors[] = {&op.in.message_id,  &op.in.session_id,  &op.in.idempotency_key,
+                      &op.in.traceparent, &op.in.deadline_ms, &op.in.mig_version};
     struct json doc;
     struct json_fault fault;
 

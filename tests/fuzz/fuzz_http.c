@@ -8,8 +8,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct http_limits limits = {.max_body = 2000, .max_header_bytes = 2048, .max_headers = 20,
-                                    .max_url = 200, .header_ms = 1, .body_ms = 1, .idle_ms = 1,
+static struct http_limits limits = {.max_body = 2000,
+                                    .max_header_bytes = 2048,
+                                    .max_headers = 20,
+                                    .max_url = 200,
+                                    .header_ms = 1,
+                                    .body_ms = 1,
+                                    .idle_ms = 1,
                                     .write_ms = 1};
 static size_t written;
 static unsigned requests, refusals;
@@ -83,7 +88,8 @@ static bool on_head(struct exchange *x)
 {
     must(refusals == 0);
     for (uint32_t i = 0; i < x->header_count; i++)
-        must(x->headers[i].name.len && !memchr(x->headers[i].value.ptr, '\n', x->headers[i].value.len));
+        must(x->headers[i].name.len &&
+             !memchr(x->headers[i].value.ptr, '\n', x->headers[i].value.len));
     must(x->path.ptr && x->target.len <= limits.max_url && x->header_count <= limits.max_headers);
     return true;
 }

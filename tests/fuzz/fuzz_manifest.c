@@ -11,8 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     diag_init(&d);
     buf_init(&json, 1 << 20);
-    CLEANUP(manifest_freep) struct manifest *m =
-        manifest_parse((str){(const char *)data, size}, "dir/fuzz.yaml", &d);
+    CLEANUP(manifest_freep)
+    struct manifest *m = manifest_parse((str){(const char *)data, size}, "dir/fuzz.yaml", &d);
     must((m == NULL) == (d.errors > 0));
     diag_json(&d, &json);
     for (size_t i = 0; m && i < m->tool_count; i++)

@@ -29,8 +29,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CLEANUP(diag_deinit) struct diag d;
 
     diag_init(&d);
-    CLEANUP(yaml_freep) struct yaml_node *root =
-        yaml_parse((str){(const char *)data, size}, "fuzz", &d);
+    CLEANUP(yaml_freep)
+    struct yaml_node *root = yaml_parse((str){(const char *)data, size}, "fuzz", &d);
     must((root == NULL) == (d.errors > 0));
     if (root)
         check_roundtrip(root);

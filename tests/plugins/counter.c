@@ -100,8 +100,17 @@ static void destroy(void *self)
 }
 
 static const mig_plugin counter = {
-    sizeof counter, MIG_PLUGIN_UNLOADABLE, "org.test.counter", COUNTER_VERSION ".0.0", "Counts.",
-    NULL,           create,                describe,           NULL,                   NULL,
-    destroy,        NULL,
+    sizeof counter,
+    MIG_PLUGIN_UNLOADABLE,
+    "org.test.counter",
+    COUNTER_VERSION ".0.0",
+    "Counts.",
+    NULL,
+    create,
+    describe,
+    NULL,
+    NULL,
+    destroy,
+    NULL,
 };
 MIG_PLUGIN_ENTRY(counter, &counter);

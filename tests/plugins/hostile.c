@@ -94,8 +94,8 @@ static void ten_threads(void *self, void *data, mig_call call, const mig_request
 
 static void garbage(void *self, void *data, mig_call call, const mig_request *req)
 {
-    static const char *const texts[] = {"{\"a\":", "", "nonsense", "{\"a\":1}{\"b\":2}", "\"\xff\"",
-                                        "{\"a\":1,\"a\":2}"};
+    static const char *const texts[] = {
+        "{\"a\":", "", "nonsense", "{\"a\":1}{\"b\":2}", "\"\xff\"", "{\"a\":1,\"a\":2}"};
     struct hostile *s = self;
     uint64_t which = number(req->payload, "which", 0);
     (void)data;
@@ -329,7 +329,8 @@ static mig_status describe(void *self, const mig_registrar *reg)
 }
 
 static const mig_plugin hostile = {
-    sizeof hostile, 0, "org.test.hostile", "1.0.0", "Misbehaves.", NULL, create, describe, NULL,
-    NULL, free, NULL,
+    sizeof hostile, 0,      "org.test.hostile", "1.0.0", "Misbehaves.",
+    NULL,           create, describe,           NULL,    NULL,
+    free,           NULL,
 };
 MIG_PLUGIN_ENTRY(hostile, &hostile);

@@ -94,8 +94,8 @@ static void relay(void *self, void *data, mig_call call, const mig_request *req)
     }
     mig_error e = {sizeof e, MIG_UNAVAILABLE, mig_s("relay"), {NULL, 0}, 0, 0};
     if (code == MIG_OK && out)
-        e = (mig_error){sizeof e, out->status, out->message, out->details, out->retry_after_ms,
-                        out->retry};
+        e = (mig_error){sizeof e,     out->status,         out->message,
+                        out->details, out->retry_after_ms, out->retry};
     s->host->finish_error(s->host, call, &e);
 }
 
@@ -103,9 +103,12 @@ static void relay(void *self, void *data, mig_call call, const mig_request *req)
 static void fail_with(void *self, void *data, mig_call call, const mig_request *req)
 {
     struct sleeper *s = self;
-    mig_error e = {sizeof e, (mig_status)number(req->payload, "code", MIG_INTERNAL),
-                   mig_s("as you wished"), mig_s("{\"why\":\"test\"}"),
-                   (uint32_t)number(req->payload, "retry_after_ms", 0), 0};
+    mig_error e = {sizeof e,
+                   (mig_status)number(req->payload, "code", MIG_INTERNAL),
+                   mig_s("as you wished"),
+                   mig_s("{\"why\":\"test\"}"),
+                   (uint32_t)number(req->payload, "retry_after_ms", 0),
+                   0};
     (void)data;
     s->host->finish_error(s->host, call, &e);
 }
@@ -167,7 +170,17 @@ static mig_status describe(void *self, const mig_registrar *reg)
 }
 
 static const mig_plugin pool_sleep = {
-    sizeof pool_sleep, MIG_PLUGIN_UNLOADABLE, "org.test.pool-sleep", "1.0.0", "Sleeps.", NULL,
-    create,            describe,              NULL,                  NULL,    free,      NULL,
+    sizeof pool_sleep,
+    MIG_PLUGIN_UNLOADABLE,
+    "org.test.pool-sleep",
+    "1.0.0",
+    "Sleeps.",
+    NULL,
+    create,
+    describe,
+    NULL,
+    NULL,
+    free,
+    NULL,
 };
 MIG_PLUGIN_ENTRY(pool_sleep, &pool_sleep);

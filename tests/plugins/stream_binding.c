@@ -206,7 +206,17 @@ static mig_status describe(void *self, const mig_registrar *reg)
 }
 
 static const mig_plugin stream_binding = {
-    sizeof stream_binding, 0, "org.test.stream-binding", "1.0.0", "Streams over HTTP, for tests.",
-    NULL, create, describe, NULL, NULL, free, NULL,
+    sizeof stream_binding,
+    0,
+    "org.test.stream-binding",
+    "1.0.0",
+    "Streams over HTTP, for tests.",
+    NULL,
+    create,
+    describe,
+    NULL,
+    NULL,
+    free,
+    NULL,
 };
 MIG_PLUGIN_ENTRY(stream_binding, &stream_binding);

@@ -37,6 +37,13 @@ function request()
   at = at % #requests + 1
   return requests[at]
 end
+local shown = 0
+function response(status, headers, body)
+  if status > 299 and shown < 5 then
+    shown = shown + 1
+    io.write("BAD " .. status .. " " .. body .. "\\n")
+  end
+end
 function done(summary, latency, requests)
   io.write(string.format("WRK requests=%d status=%d connect=%d read=%d write=%d timeout=%d p50=%d p99=%d\\n",
     summary.requests, summary.errors.status, summary.errors.connect, summary.errors.read,
@@ -165,8 +172,9 @@ def main():
     print(f"{a.seconds} s: {load.get('requests', 0)} calls, p50 {load.get('p50', 0) / 1000:.2f} ms, "
           f"p99 {load.get('p99', 0) / 1000:.2f} ms; {soak.reloads} reloads, median "
           f"{ms[len(ms) // 2]:.1f} ms, longest {ms[-1]:.1f} ms; RSS {soak.rss[0]} to {soak.rss[-1]} KiB")
-    if not load:
+    if not load or load.get("status"):
         print(out)
+        print("\n".join(str(l) for l in d.lines if l.get("level") in ("error", "warn"))[:4000])
     for what, is_good, seen in checks:
         print(f"{'ok  ' if is_good else 'FAIL'} {what}: {seen}")
     failed = sum(not c[1] for c in checks)

@@ -206,8 +206,8 @@ static void arena_ended(void *arg)
 /* A new call; its counters begin at zero. */
 static void open_call(uint32_t exec, const struct call_kind *kind, uint32_t flags)
 {
-    const struct call_handler handler = {exec,        flags,      &w,           on_cancel,
-                                         on_writable, flags & 256 ? NULL : on_message, on_half_close};
+    const struct call_handler handler = {
+        exec, flags, &w, on_cancel, on_writable, flags & 256 ? NULL : on_message, on_half_close};
     struct arena *a = arena_new(w.pool, 1 << 20);
     struct gen *g = gen_current(w.core, w.l);
 
@@ -257,8 +257,7 @@ static mig_status finish_error(mig_status code)
 static void abort_with(enum call_event event, mig_status status)
 {
     if (!w.frees)
-        call_abort(w.c, event,
-                   &(struct call_result){.status = status, .message = S("aborted")});
+        call_abort(w.c, event, &(struct call_result){.status = status, .message = S("aborted")});
 }
 
 static void tell_on_failure(void);
@@ -326,7 +325,7 @@ static void every_step_of_the_machine_is_as_drawn(void **state)
 /* --- (b) every order of events --------------------------------------------------------------------- */
 
 enum event { RESULT, ERROR, DEADLINE, CANCEL, DISCONNECT, RELOAD, STOP, EVENTS };
-static const char *const event_names[] = {"result", "error",  "deadline", "cancel",
+static const char *const event_names[] = {"result",     "error",  "deadline", "cancel",
                                           "disconnect", "reload", "stop"};
 
 struct mode {
@@ -382,27 +381,18 @@ static void play(enum event e, const struct mode *m)
         else
             assert_int_equal(ends, 0); /* the second end says MIG_E_GONE */
         break;
-    case DEADLINE:
-        fire_deadline();
-        break;
-    case CANCEL:
-        abort_with(CALL_CANCEL, MIG_TIMEOUT);
-        break;
-    case DISCONNECT:
-        abort_with(CALL_DISCONNECT, MIG_OK);
-        break;
-    case RELOAD:
-        publish();
-        break;
-    default:
-        abort_with(CALL_STOP, MIG_UNAVAILABLE);
+    case DEADLINE: fire_deadline(); break;
+    case CANCEL: abort_with(CALL_CANCEL, MIG_TIMEOUT); break;
+    case DISCONNECT: abort_with(CALL_DISCONNECT, MIG_OK); break;
+    case RELOAD: publish(); break;
+    default: abort_with(CALL_STOP, MIG_UNAVAILABLE);
     }
 }
 
 static mig_status want_status(enum event e)
 {
-    static const mig_status status[] = {MIG_OK,      MIG_NOT_FOUND, MIG_TIMEOUT,    MIG_TIMEOUT,
-                                        MIG_OK,      MIG_OK,        MIG_UNAVAILABLE};
+    static const mig_status status[] = {MIG_OK, MIG_NOT_FOUND, MIG_TIMEOUT,    MIG_TIMEOUT,
+                                        MIG_OK, MIG_OK,        MIG_UNAVAILABLE};
     return status[e];
 }
 
@@ -562,8 +552,12 @@ static void handles_body(void)
     assert_int_equal(call_finish(w.core, w.other, first, &p), MIG_E_ARG); /* not its call */
     pump();
     assert_int_equal(w.releases, 1);
-    const uint64_t made_up[] = {0, UINT64_MAX, first.v + 1, first.v ^ (uint64_t)1 << 40,
-                                first.v | (uint64_t)7 << 56, first.v | (uint64_t)0xFFFFFF << 32};
+    const uint64_t made_up[] = {0,
+                                UINT64_MAX,
+                                first.v + 1,
+                                first.v ^ (uint64_t)1 << 40,
+                                first.v | (uint64_t)7 << 56,
+                                first.v | (uint64_t)0xFFFFFF << 32};
     for (size_t i = 0; i < countof(made_up); i++) {
         assert_int_equal(call_finish(w.core, w.inst, (mig_call){made_up[i]}, NULL), MIG_E_GONE);
         assert_true(call_is_cancelled(w.core, (mig_call){made_up[i]}));
@@ -575,7 +569,7 @@ static void handles_body(void)
     pump();
     check_gone();
     open_call(MIG_EXEC_LOOP, &unary_kind, 0);
-    assert_ptr_equal(w.c, slot); /* the slot is used again, */
+    assert_ptr_equal(w.c, slot);          /* the slot is used again, */
     assert_int_not_equal(w.h.v, first.v); /* the handle is not */
     assert_int_equal(call_finish(w.core, w.inst, first, NULL), MIG_E_GONE);
     pump();
@@ -619,8 +613,12 @@ static void refuse_body(void)
 {
     const struct call_handler handler = {.exec = MIG_EXEC_POOL};
     struct arena *a = arena_new(w.pool, 1 << 20);
-    struct call_spec spec = {.kind = &unary_kind, .instance = w.inst, .gen = gen_current(w.core, w.l),
-                             .arena = a, .handler = &handler, .deadline_ns = UINT64_MAX / 2};
+    struct call_spec spec = {.kind = &unary_kind,
+                             .instance = w.inst,
+                             .gen = gen_current(w.core, w.l),
+                             .arena = a,
+                             .handler = &handler,
+                             .deadline_ns = UINT64_MAX / 2};
 
     w.inst->share.run_limit = 0;
     w.inst->share.queue_limit = 0;

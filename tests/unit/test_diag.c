@@ -62,10 +62,10 @@ static void json_has_what_is_known_and_is_escaped(void **state)
     diag_error(&d, ((struct diag_at){"a\"b", 1, 2}), "x.y", "line\nbreak");
     diag_warn(&d, (struct diag_at){0}, "z", "w");
     diag_json(&d, &b);
-    assert_true(str_eq(buf_str(&b),
-                       S("[{\"level\":\"error\",\"file\":\"a\\\"b\",\"line\":1,\"column\":2,"
-                         "\"id\":\"x.y\",\"message\":\"line\\nbreak\"},"
-                         "{\"level\":\"warning\",\"id\":\"z\",\"message\":\"w\"}]")));
+    assert_true(
+        str_eq(buf_str(&b), S("[{\"level\":\"error\",\"file\":\"a\\\"b\",\"line\":1,\"column\":2,"
+                              "\"id\":\"x.y\",\"message\":\"line\\nbreak\"},"
+                              "{\"level\":\"warning\",\"id\":\"z\",\"message\":\"w\"}]")));
 }
 
 int main(void)

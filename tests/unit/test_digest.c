@@ -35,8 +35,8 @@ static void parts_take(const str *parts, size_t n, char out[DIGEST_HEX + 1])
 
 static void neighbouring_parts_are_not_confused(void **state)
 {
-    const str lists[][2] = {{S("ab"), S("c")}, {S("a"), S("bc")}, {S("abc"), S("")},
-                            {S(""), S("abc")}};
+    const str lists[][2] = {
+        {S("ab"), S("c")}, {S("a"), S("bc")}, {S("abc"), S("")}, {S(""), S("abc")}};
     char out[countof(lists)][DIGEST_HEX + 1], null[DIGEST_HEX + 1], empty[DIGEST_HEX + 1];
 
     (void)state;

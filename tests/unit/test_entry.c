@@ -28,8 +28,11 @@ struct newer {
 
 static struct newer base(void)
 {
-    return (struct newer){.plugin = {.struct_size = sizeof(mig_plugin), .id = "org.example.a",
-                                     .version = "1.2.3", .create = create, .describe = describe,
+    return (struct newer){.plugin = {.struct_size = sizeof(mig_plugin),
+                                     .id = "org.example.a",
+                                     .version = "1.2.3",
+                                     .create = create,
+                                     .describe = describe,
                                      .destroy = destroy}};
 }
 
@@ -54,8 +57,8 @@ static void every_refusal_of_an_entry_says_why(void **state)
 {
     struct newer p = base();
     const mig_plugin *const plugins[] = {&p.plugin, NULL}, *const none[] = {NULL};
-    const mig_plugin_entry_t good = {MIG_ABI_MAGIC, MIG_ABI_MAJOR, MIG_ABI_MINOR,
-                                     sizeof(mig_plugin_entry_t), 0, plugins};
+    const mig_plugin_entry_t good = {
+        MIG_ABI_MAGIC, MIG_ABI_MAJOR, MIG_ABI_MINOR, sizeof(mig_plugin_entry_t), 0, plugins};
 
     (void)state;
     assert_true(check(&good, NULL, NULL));
@@ -87,12 +90,12 @@ static void every_refusal_of_a_plugin_names_it_and_the_member(void **state)
     static const struct {
         const char *text, *id, *version;
     } rows[] = {
-        {"reverse DNS", NULL, "1.0.0"},   {"reverse DNS", "noDots", "1.0.0"},
-        {"reverse DNS", "a.B", "1.0.0"},  {"reverse DNS", ".a.b", "1.0.0"},
-        {"reverse DNS", "a..b", "1.0.0"}, {"reverse DNS", "a.b.", "1.0.0"},
-        {"reverse DNS", "", "1.0.0"},     {"semantic version", "a.b", NULL},
-        {"semantic version", "a.b", ""},  {"semantic version", "a.b", "1"},
-        {"semantic version", "a.b", "1.2"}, {"semantic version", "a.b", "v1.2.3"},
+        {"reverse DNS", NULL, "1.0.0"},       {"reverse DNS", "noDots", "1.0.0"},
+        {"reverse DNS", "a.B", "1.0.0"},      {"reverse DNS", ".a.b", "1.0.0"},
+        {"reverse DNS", "a..b", "1.0.0"},     {"reverse DNS", "a.b.", "1.0.0"},
+        {"reverse DNS", "", "1.0.0"},         {"semantic version", "a.b", NULL},
+        {"semantic version", "a.b", ""},      {"semantic version", "a.b", "1"},
+        {"semantic version", "a.b", "1.2"},   {"semantic version", "a.b", "v1.2.3"},
         {"semantic version", "a.b", "1.x.3"},
     };
 

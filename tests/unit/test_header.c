@@ -16,8 +16,8 @@ static int set_up(void **state)
 {
     (void)state;
     memset(&f, 0, sizeof f);
-    f.gen.policy = (struct policy){.placeholder_tenants = placeholders, .placeholder_count = 1,
-                                   .max_deadline_ms = 300000};
+    f.gen.policy = (struct policy){
+        .placeholder_tenants = placeholders, .placeholder_count = 1, .max_deadline_ms = 300000};
     f.who = (struct principal){.subject = S("ada"), .tenant = S("acme"), .has_tenant_header = true};
     return 0;
 }
@@ -36,8 +36,8 @@ static void begin(void)
     if (f.op.arena)
         arena_unref(f.op.arena);
     mig_submit in = f.op.in;
-    f.op = (struct op){.gen = &f.gen, .principal = &f.who, .in = in,
-                       .arena = arena_new(&f.pool, 4 << 20)};
+    f.op = (struct op){
+        .gen = &f.gen, .principal = &f.who, .in = in, .arena = arena_new(&f.pool, 4 << 20)};
     f.op.in.binding = S("http");
 }
 
@@ -257,9 +257,13 @@ static void tenants_must_agree(void **state)
     f.who.has_tenant_header = false;
     assert_int_equal(header("\"tenant_id\":\"other\""), MIG_OK);
     assert_str(f.op.header.tenant_id, "other");
-    static const char *const bad[] = {"", "\"tenant_id\":\"\"", "\"tenant_id\":\"unknown\"",
-                                      "\"tenant_id\":\"-a\"", "\"tenant_id\":\"a b\"",
-                                      "\"tenant_id\":\"a/../b\"", "\"tenant_id\":\"\\u00e4\""};
+    static const char *const bad[] = {"",
+                                      "\"tenant_id\":\"\"",
+                                      "\"tenant_id\":\"unknown\"",
+                                      "\"tenant_id\":\"-a\"",
+                                      "\"tenant_id\":\"a b\"",
+                                      "\"tenant_id\":\"a/../b\"",
+                                      "\"tenant_id\":\"\\u00e4\""};
     for (size_t i = 0; i < countof(bad); i++)
         assert_int_equal(header(bad[i]), MIG_INVALID_REQUEST);
     f.gen.policy.require_tenant_header = true;

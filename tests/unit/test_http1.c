@@ -59,10 +59,10 @@ static void say_pieces(struct exchange *x)
 
 static void check_heads(struct exchange *x)
 {
-    const mig_header bad[] = {{S("content-length"), S("1")},   {S("Date"), S("x")},
-                              {S("a b"), S("x")},              {S("a"), S("x\r\ny: z")},
-                              {S(""), S("x")},                 {S("Connection"), S("close")},
-                              {S("transfer-encoding"), S("x")}};
+    const mig_header bad[] = {
+        {S("content-length"), S("1")},   {S("Date"), S("x")}, {S("a b"), S("x")},
+        {S("a"), S("x\r\ny: z")},        {S(""), S("x")},     {S("Connection"), S("close")},
+        {S("transfer-encoding"), S("x")}};
 
     for (size_t i = 0; i < countof(bad); i++)
         assert_int_equal(exchange_head(x, 200, &bad[i], 1), MIG_E_ARG);
@@ -136,9 +136,15 @@ static void *serve(void *arg)
 static int set_up(void **state)
 {
     (void)state;
-    limits = (struct http_limits){.max_body = 1000, .max_header_bytes = 1024, .max_headers = 10,
-                                  .max_url = 100, .max_connections = 50, .header_ms = 5000,
-                                  .body_ms = 5000, .idle_ms = 5000, .write_ms = 5000};
+    limits = (struct http_limits){.max_body = 1000,
+                                  .max_header_bytes = 1024,
+                                  .max_headers = 10,
+                                  .max_url = 100,
+                                  .max_connections = 50,
+                                  .header_ms = 5000,
+                                  .body_ms = 5000,
+                                  .idle_ms = 5000,
+                                  .write_ms = 5000};
     gone_count = request_count = writable_count = 0;
     kept = NULL;
     sem_init(&ready, 0, 0);
@@ -294,8 +300,9 @@ static void serves_and_stays_open(void **state)
 
 static void byte_by_byte_is_the_same(void **state)
 {
-    static const char text[] = "POST /b HTTP/1.1\r\nHost: x\r\nX-A: q\r\nTransfer-Encoding: chunked\r\n"
-                               "\r\n3;ext=1\r\nabc\r\n2\r\nde\r\n0\r\nTrailer: t\r\n\r\n";
+    static const char text[] =
+        "POST /b HTTP/1.1\r\nHost: x\r\nX-A: q\r\nTransfer-Encoding: chunked\r\n"
+        "\r\n3;ext=1\r\nabc\r\n2\r\nde\r\n0\r\nTrailer: t\r\n\r\n";
     struct client *c = client_open();
 
     (void)state;
@@ -312,7 +319,8 @@ static void pipelined_requests_are_answered_in_order(void **state)
 
     (void)state;
     for (int i = 0; i < 50; i++) {
-        snprintf(part, sizeof part, "POST /p%02d HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nb%d", i, i % 10);
+        snprintf(part, sizeof part,
+                 "POST /p%02d HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nb%d", i, i % 10);
         strcat(all, part);
     }
     put(c, all);
@@ -434,8 +442,10 @@ static void hosts_are_counted(void **state)
 static void framing_tricks_are_refused(void **state)
 {
     static const char *const bad[] = {
-        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: "
+        "3\r\n\r\n0\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
         "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3, 3\r\n\r\nabc",
         "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -3\r\n\r\nabc",
@@ -450,9 +460,9 @@ static void framing_tricks_are_refused(void **state)
         "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
         "POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        "GET / HTTP/1.1\nHost: x\n\n",                        /* bare LF */
+        "GET / HTTP/1.1\nHost: x\n\n", /* bare LF */
         "GET / HTTP/1.1\r\nHost: x\nX: y\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: x\r\nX: a\r\n b\r\n\r\n",      /* obs-fold */
+        "GET / HTTP/1.1\r\nHost: x\r\nX: a\r\n b\r\n\r\n", /* obs-fold */
         "GET / HTTP/1.1\r\nHost: x\r\nX : a\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: x\r\n: a\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: x\r\nX: a\x01\r\n\r\n",

@@ -30,8 +30,7 @@ static enum inflight_found cancel(const char *tenant, const char *id, uint64_t n
 {
     mig_call c = {0};
     bool own = false;
-    enum inflight_found f =
-        inflight_cancel(t, str_of(tenant), str_of(id), S("ada"), now, &c, &own);
+    enum inflight_found f = inflight_cancel(t, str_of(tenant), str_of(id), S("ada"), now, &c, &own);
     if (call)
         *call = c;
     if (is_own)
@@ -47,7 +46,7 @@ static void refuses_a_second_call_with_the_same_id(void **state)
     assert_int_equal(inflight_add(t, &a, 0), MIG_OK);
     assert_int_equal(inflight_add(t, &b, 0), MIG_INVALID_REQUEST);
     assert_int_equal(inflight_add(t, &c, 0), MIG_OK); /* tenants are apart */
-    inflight_remove(t, &b, 0); /* was never listed: harmless */
+    inflight_remove(t, &b, 0);                        /* was never listed: harmless */
     assert_int_equal(inflight_add(t, &b, 0), MIG_INVALID_REQUEST);
     inflight_remove(t, &a, 1);
     assert_int_equal(inflight_add(t, &b, 1), MIG_OK); /* a finished id may be used again */
@@ -140,8 +139,8 @@ static void memory_of_ids_is_bounded_and_says_so(void **state)
         mig_call c;
         bool own;
         snprintf(id, sizeof id, "id-%d", i);
-        known += inflight_cancel(t, S("acme"), str_of(id), S("x"), 1000, &c, &own) ==
-                 INFLIGHT_COMPLETED;
+        known +=
+            inflight_cancel(t, S("acme"), str_of(id), S("x"), 1000, &c, &own) == INFLIGHT_COMPLETED;
     }
     t = keep;
     assert_in_range(known, 0, 256 * 4);

@@ -38,10 +38,22 @@ static bool parse(struct fixture *f, const char *z)
 
 static void accepts_what_rfc_8259_allows(void **state)
 {
-    static const char *const good[] = {
-        "{}", "[]", "null", "true", "false", "0", "-0", "1e5", "-1.5E-3", "\"\"", " \t\r\n[ 1 , 2 ]\n",
-        "{\"a\":{\"a\":1},\"b\":[{\"a\":1},{\"a\":2}]}", "\"\\u0041\\ud83d\\ude00\\n\\/\"",
-        "\"\xf0\x9f\x98\x80\"", "{\"\":1}", "123456789012345678901234567890"};
+    static const char *const good[] = {"{}",
+                                       "[]",
+                                       "null",
+                                       "true",
+                                       "false",
+                                       "0",
+                                       "-0",
+                                       "1e5",
+                                       "-1.5E-3",
+                                       "\"\"",
+                                       " \t\r\n[ 1 , 2 ]\n",
+                                       "{\"a\":{\"a\":1},\"b\":[{\"a\":1},{\"a\":2}]}",
+                                       "\"\\u0041\\ud83d\\ude00\\n\\/\"",
+                                       "\"\xf0\x9f\x98\x80\"",
+                                       "{\"\":1}",
+                                       "123456789012345678901234567890"};
 
     for (size_t i = 0; i < countof(good); i++)
         if (!parse(*state, good[i]))
@@ -54,15 +66,29 @@ static void refuses_with_the_right_reason(void **state)
         const char *text;
         enum json_fault_kind kind;
     } bad[] = {
-        {"", JSON_FAULT_SYNTAX}, {"{", JSON_FAULT_SYNTAX}, {"[1,]", JSON_FAULT_SYNTAX},
-        {"{\"a\":1,}", JSON_FAULT_SYNTAX}, {"{a:1}", JSON_FAULT_SYNTAX}, {"'a'", JSON_FAULT_SYNTAX},
-        {"01", JSON_FAULT_SYNTAX}, {"+1", JSON_FAULT_SYNTAX}, {".5", JSON_FAULT_SYNTAX},
-        {"1.", JSON_FAULT_SYNTAX}, {"NaN", JSON_FAULT_SYNTAX}, {"Infinity", JSON_FAULT_SYNTAX},
-        {"{} {}", JSON_FAULT_SYNTAX}, {"[] // c", JSON_FAULT_SYNTAX}, {"\"\t\"", JSON_FAULT_SYNTAX},
-        {"\"\\x\"", JSON_FAULT_SYNTAX}, {"\"\\ud800\"", JSON_FAULT_SYNTAX},
-        {"\"\\udc00\\ud800\"", JSON_FAULT_SYNTAX}, {"nul", JSON_FAULT_SYNTAX},
-        {"\"\xff\"", JSON_FAULT_UTF8}, {"\"\xc0\x80\"", JSON_FAULT_UTF8},
-        {"\"\xed\xa0\x80\"", JSON_FAULT_UTF8}, {"\"\xf4\x90\x80\x80\"", JSON_FAULT_UTF8},
+        {"", JSON_FAULT_SYNTAX},
+        {"{", JSON_FAULT_SYNTAX},
+        {"[1,]", JSON_FAULT_SYNTAX},
+        {"{\"a\":1,}", JSON_FAULT_SYNTAX},
+        {"{a:1}", JSON_FAULT_SYNTAX},
+        {"'a'", JSON_FAULT_SYNTAX},
+        {"01", JSON_FAULT_SYNTAX},
+        {"+1", JSON_FAULT_SYNTAX},
+        {".5", JSON_FAULT_SYNTAX},
+        {"1.", JSON_FAULT_SYNTAX},
+        {"NaN", JSON_FAULT_SYNTAX},
+        {"Infinity", JSON_FAULT_SYNTAX},
+        {"{} {}", JSON_FAULT_SYNTAX},
+        {"[] // c", JSON_FAULT_SYNTAX},
+        {"\"\t\"", JSON_FAULT_SYNTAX},
+        {"\"\\x\"", JSON_FAULT_SYNTAX},
+        {"\"\\ud800\"", JSON_FAULT_SYNTAX},
+        {"\"\\udc00\\ud800\"", JSON_FAULT_SYNTAX},
+        {"nul", JSON_FAULT_SYNTAX},
+        {"\"\xff\"", JSON_FAULT_UTF8},
+        {"\"\xc0\x80\"", JSON_FAULT_UTF8},
+        {"\"\xed\xa0\x80\"", JSON_FAULT_UTF8},
+        {"\"\xf4\x90\x80\x80\"", JSON_FAULT_UTF8},
         {"\"\xc3\"", JSON_FAULT_UTF8},
         {"{\"a\":1,\"a\":2}", JSON_FAULT_DUPLICATE},
         {"{\"a\":1,\"\\u0061\":2}", JSON_FAULT_DUPLICATE},
@@ -137,10 +163,11 @@ static void duplicates_are_found_in_big_objects(void **state)
 
 static void raw_spans_are_the_bytes_of_the_text(void **state)
 {
-    static const char text[] = " { \"a\" : 1 ,\n\"b\\\"\\u00e4\" : { \"x\" : [ 1 , \"}\\\"]\" ] } , "
-                               "\"c\":\"s\\\\\" ,\"d\":\t-1.50e+2\t, \"e\":null, \"\":[] } ";
-    static const char *const want[] = {"1", "{ \"x\" : [ 1 , \"}\\\"]\" ] }", "\"s\\\\\"",
-                                       "-1.50e+2", "null", "[]"};
+    static const char text[] =
+        " { \"a\" : 1 ,\n\"b\\\"\\u00e4\" : { \"x\" : [ 1 , \"}\\\"]\" ] } , "
+        "\"c\":\"s\\\\\" ,\"d\":\t-1.50e+2\t, \"e\":null, \"\":[] } ";
+    static const char *const want[] = {
+        "1", "{ \"x\" : [ 1 , \"}\\\"]\" ] }", "\"s\\\\\"", "-1.50e+2", "null", "[]"};
     static const char *const keys[] = {"a", "b\"\xc3\xa4", "c", "d", "e", ""};
     struct fixture *f = *state;
     size_t n = 0;
@@ -190,7 +217,8 @@ static void values_are_typed(void **state)
 
 static void written_text_parses_to_the_same(void **state)
 {
-    static const char text[] = "{\"a\":[1,-2,1.5,true,false,null,\"\\u0000\\\"\\\\\xc3\xa4\"],\"b\":{}}";
+    static const char text[] =
+        "{\"a\":[1,-2,1.5,true,false,null,\"\\u0000\\\"\\\\\xc3\xa4\"],\"b\":{}}";
     struct fixture *f = *state;
     struct arena_text once, twice;
     struct json again;
@@ -227,14 +255,10 @@ static void small_arenas_fail_with_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TF(accepts_what_rfc_8259_allows),
-        TF(refuses_with_the_right_reason),
-        TF(depth_128_passes_and_129_does_not),
-        TF(duplicates_are_found_in_big_objects),
-        TF(raw_spans_are_the_bytes_of_the_text),
-        TF(values_are_typed),
-        TF(written_text_parses_to_the_same),
-        TF(small_arenas_fail_with_memory),
+        TF(accepts_what_rfc_8259_allows),        TF(refuses_with_the_right_reason),
+        TF(depth_128_passes_and_129_does_not),   TF(duplicates_are_found_in_big_objects),
+        TF(raw_spans_are_the_bytes_of_the_text), TF(values_are_typed),
+        TF(written_text_parses_to_the_same),     TF(small_arenas_fail_with_memory),
     };
     return RUN(tests);
 }

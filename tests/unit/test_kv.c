@@ -134,7 +134,7 @@ static void limits_hold(void **state)
     }
     assert_int_equal(put("more", "v", 0, 0, 1100, NULL), MIG_BACKPRESSURE);
     assert_int_equal(put("n20", "other", MIG_KV_ANY, 0, 1100, NULL), MIG_OK); /* not a new one */
-    assert_int_equal(put("more", "v", 0, 0, 1500, NULL), MIG_OK); /* ten have expired */
+    assert_int_equal(put("more", "v", 0, 0, 1500, NULL), MIG_OK);             /* ten have expired */
     kv_stats(s, &keys, &bytes);
     assert_int_equal(keys, 41);
     kv_set_limits(s, &(struct kv_limits){bytes, 1000, 1000});
@@ -173,8 +173,10 @@ int main(void)
 {
 #define TK(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TK(revisions_guard_against_lost_updates), TK(keys_expire),
-        TK(spaces_do_not_see_each_other),         TK(limits_hold),
+        TK(revisions_guard_against_lost_updates),
+        TK(keys_expire),
+        TK(spaces_do_not_see_each_other),
+        TK(limits_hold),
         TK(compare_and_set_counts_right_between_threads),
     };
     return RUN(tests);

@@ -99,7 +99,7 @@ static void a_function_that_overstays_leaves_its_thread_behind(void **state)
     sem_wait(&done);
     assert_true(call_ok[0] && call_ok[1] && call_ok[3]);
     assert_false(call_ok[2]);
-    assert_true(pthread_equal(threads[0], threads[1])); /* one thread serves as long as it can */
+    assert_true(pthread_equal(threads[0], threads[1]));  /* one thread serves as long as it can */
     assert_false(pthread_equal(threads[0], threads[2])); /* a new one took its place */
     assert_int_equal(entered, 1);
     assert_int_equal(left, 0);

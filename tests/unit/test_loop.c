@@ -86,8 +86,8 @@ static void write_letter(struct task *t)
     seen[seen_len++] = container_of(t, struct letter, task)->c;
 }
 
-static struct letter later[3] = {{{.run = write_letter}, 'b'}, {{.run = write_letter}, 'c'},
-                                 {{.run = write_letter}, 'd'}};
+static struct letter later[3] = {
+    {{.run = write_letter}, 'b'}, {{.run = write_letter}, 'c'}, {{.run = write_letter}, 'd'}};
 
 static void defer_more(struct task *t)
 {

@@ -185,16 +185,19 @@ static void each_mistake_has_its_id_and_place(void **state)
         {"mappings: {tools: [{mcp_name: t, mig_capability: a, timeout_ms: 3600001}]}",
          "tool.timeout_ms", 1, 65, "from 1 to 3600000"},
         {"version: 0.2\nmappings: {tools: [{mcp_name: t, mig_capability: a, "
-         "policy_tags: [A]}]}", "tool.policy_tags", 2, 67, "a-z"},
+         "policy_tags: [A]}]}",
+         "tool.policy_tags", 2, 67, "a-z"},
         {"version: 0.2\nmappings: {tools: [{mcp_name: t, mig_capability: a, "
-         "billing_tier: Pro}]}", "tool.billing_tier", 2, 67, "Pro"},
+         "billing_tier: Pro}]}",
+         "tool.billing_tier", 2, 67, "Pro"},
         {"mappings: {resources: [{mcp_uri_pattern: \"a/{b}\", mig_capability: a}]}",
          "resource.pattern", 1, 42, "absolute"},
         {"mappings: {resources: [{mcp_uri_pattern: \"x:a\", mig_capability: a, mode: "
-         "server_stream}]}", "resource.mode", 1, 74, "unary"},
+         "server_stream}]}",
+         "resource.mode", 1, 74, "unary"},
         {"mappings:\n  resources:\n  - {mcp_uri_pattern: \"x:a\", mig_capability: a}\n"
-         "  - {mcp_uri_pattern: \"x:a\", mig_capability: b}\n", "resource.pattern.duplicate", 4, 23,
-         "line 3"},
+         "  - {mcp_uri_pattern: \"x:a\", mig_capability: b}\n",
+         "resource.pattern.duplicate", 4, 23, "line 3"},
         {"mappings: {prompts: [{mcp_name: p, mig_capability: a, mode: bidi_stream}]}",
          "prompt.mode", 1, 61, "unary"},
         {"policy: {require_traceparent: yes}\nmappings: {tools: [" TOOL "]}",
@@ -314,9 +317,8 @@ static void the_file_with_five_mistakes_gives_five_findings(void **state)
         const char *id;
         unsigned line;
     } rows[] = {
-        {"provider.unknown_key", 6},         {"tool.mcp_name", 9},
-        {"tool.timeout_ms", 13},             {"tool.mode.streaming_disabled", 16},
-        {"resource.pattern", 18},
+        {"provider.unknown_key", 6},          {"tool.mcp_name", 9},     {"tool.timeout_ms", 13},
+        {"tool.mode.streaming_disabled", 16}, {"resource.pattern", 18},
     };
     CLEANUP(diag_deinit) struct diag d;
 

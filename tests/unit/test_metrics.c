@@ -29,8 +29,11 @@ static const double buckets[] = {0.1, 1, 10};
 
 static mig_metric metric(uint32_t kind, const char *name)
 {
-    return (mig_metric){.struct_size = sizeof(mig_metric), .kind = kind, .name = name,
-                        .help = "Help.", .ret_id = &id,
+    return (mig_metric){.struct_size = sizeof(mig_metric),
+                        .kind = kind,
+                        .name = name,
+                        .help = "Help.",
+                        .ret_id = &id,
                         .bucket_count = kind == MIG_HISTOGRAM ? 3 : 0,
                         .buckets = kind == MIG_HISTOGRAM ? buckets : NULL};
 }
@@ -100,8 +103,7 @@ static void what_is_beyond_the_cap_counts_as_other(void **state)
         metrics_record(m, id, (mig_str[]){str_of(name), S("ok")}, 1);
     }
     metrics_text(m, &out);
-    assert_true(str_contains_nocase(buf_str(&out),
-                                    S("{tool=\"other\",result=\"other\"} 96\n")));
+    assert_true(str_contains_nocase(buf_str(&out), S("{tool=\"other\",result=\"other\"} 96\n")));
     assert_true(str_contains_nocase(buf_str(&out), S("{tool=\"t3\",result=\"ok\"} 1\n")));
     assert_false(str_contains_nocase(buf_str(&out), S("\"t4\"")));
 }

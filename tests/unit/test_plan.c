@@ -116,7 +116,8 @@ static void a_manifest_entry_decides_about_its_file(void **state)
     unit_write(two, "b.so", "");
     unit_write(two, "c.so", "");
     make("providers:\n  other: {module: a.so, config: {x: 1}, limits: {max_concurrency: 3}}\n"
-         "  off: {module: b.so, enabled: false}\n", NULL);
+         "  off: {module: b.so, enabled: false}\n",
+         NULL);
     assert_null(wanted("a"));
     assert_null(wanted("b"));
     assert_null(wanted("off"));
@@ -175,14 +176,10 @@ int main(void)
 {
 #define TP(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TP(built_in_ones_are_always_there),
-        TP(files_in_folders_are_served_by_their_names),
-        TP(the_first_folder_shadows_the_second),
-        TP(a_manifest_entry_decides_about_its_file),
-        TP(a_manifest_may_replace_a_built_in_one),
-        TP(autoload_can_be_off),
-        TP(paths_do_not_leave_the_folders),
-        TP(names_of_files_must_be_provider_names),
+        TP(built_in_ones_are_always_there),        TP(files_in_folders_are_served_by_their_names),
+        TP(the_first_folder_shadows_the_second),   TP(a_manifest_entry_decides_about_its_file),
+        TP(a_manifest_may_replace_a_built_in_one), TP(autoload_can_be_off),
+        TP(paths_do_not_leave_the_folders),        TP(names_of_files_must_be_provider_names),
     };
     return RUN(tests);
 }

@@ -50,8 +50,8 @@ static int tear_down(void **state)
 
 static void add(int catalogue, const char *method, const char *pattern)
 {
-    f.c[catalogue].routes[f.c[catalogue].route_count++] =
-        (mig_http_route){.struct_size = sizeof(mig_http_route), .method = method, .pattern = pattern};
+    f.c[catalogue].routes[f.c[catalogue].route_count++] = (mig_http_route){
+        .struct_size = sizeof(mig_http_route), .method = method, .pattern = pattern};
 }
 
 static const char *find(const char *method, const char *path)
@@ -84,7 +84,8 @@ static void literals_win_over_names(void **state)
     assert_string_equal(find("GET", "/a/b/d"), "/a/b/d");
     assert_int_equal(f.m.param_count, 0);
     assert_string_equal(find("GET", "/"), "/");
-    static const char *const none[] = {"/a", "/a/", "/a/b/", "/A/b", "//a/b", "/a//c", "", "a/b", "*"};
+    static const char *const none[] = {"/a",    "/a/", "/a/b/", "/A/b", "//a/b",
+                                       "/a//c", "",    "a/b",   "*"};
     for (size_t i = 0; i < countof(none); i++)
         assert_null(find("GET", none[i]));
     assert_int_equal(f.m.allow.len, 0);
@@ -95,9 +96,10 @@ static void params_are_decoded(void **state)
     static const struct {
         const char *path, *value;
     } rows[] = {
-        {"/p/a%20b", "a b"},     {"/p/%61", "a"},      {"/p/a%2Fb", "a/b"}, {"/p/%C3%A4", "\xc3\xa4"},
-        {"/p/%c3%a4", "\xc3\xa4"}, {"/p/a+b", "a+b"},  {"/p/%25", "%"},     {"/p/%7B", "{"},
-        {"/p/a%20", "a "},       {"/p/..", ".."},      {"/p/%2e%2e", ".."},
+        {"/p/a%20b", "a b"},       {"/p/%61", "a"},           {"/p/a%2Fb", "a/b"},
+        {"/p/%C3%A4", "\xc3\xa4"}, {"/p/%c3%a4", "\xc3\xa4"}, {"/p/a+b", "a+b"},
+        {"/p/%25", "%"},           {"/p/%7B", "{"},           {"/p/a%20", "a "},
+        {"/p/..", ".."},           {"/p/%2e%2e", ".."},
     };
 
     (void)state;
@@ -111,9 +113,8 @@ static void params_are_decoded(void **state)
 
 static void bad_escapes_match_nothing(void **state)
 {
-    static const char *const bad[] = {"/p/%",   "/p/%2",  "/p/%zz",   "/p/%00",
-                                      "/p/%FF", "/p/a%",  "/p/a%4",   "/p/%C3",
-                                      "/p/%G1", "/p/%1G", "/p/%C0%80"};
+    static const char *const bad[] = {"/p/%",   "/p/%2",  "/p/%zz", "/p/%00", "/p/%FF",   "/p/a%",
+                                      "/p/a%4", "/p/%C3", "/p/%G1", "/p/%1G", "/p/%C0%80"};
 
     (void)state;
     add(0, "GET", "/p/{x}");
@@ -192,10 +193,14 @@ int main(void)
 {
 #define TR(x) cmocka_unit_test_setup_teardown(x, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TR(literals_win_over_names),   TR(params_are_decoded),
-        TR(bad_escapes_match_nothing), TR(a_wrong_method_names_the_right_ones),
-        TR(get_answers_head),          TR(duplicates_are_findings),
-        TR(too_many_params_are_a_finding), TR(lists_all_routes),
+        TR(literals_win_over_names),
+        TR(params_are_decoded),
+        TR(bad_escapes_match_nothing),
+        TR(a_wrong_method_names_the_right_ones),
+        TR(get_answers_head),
+        TR(duplicates_are_findings),
+        TR(too_many_params_are_a_finding),
+        TR(lists_all_routes),
     };
     return RUN(tests);
 }

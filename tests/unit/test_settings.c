@@ -44,16 +44,16 @@ static struct settings *load(const char *file, const char *const *env, const cha
     fputs(file ? file : "", f);
     fclose(f);
     diag_init(d);
-    return settings_load(
-        &(struct settings_source){.path = path, .environ = env, .flags = flags}, d);
+    return settings_load(&(struct settings_source){.path = path, .environ = env, .flags = flags},
+                         d);
 }
 
 static void assert_finding(const struct diag *d, const char *id, unsigned line, unsigned column,
                            const char *part)
 {
     for (size_t i = 0; i < d->count; i++)
-        if (!strcmp(d->list[i].id, id) && d->list[i].line == line &&
-            d->list[i].column == column && strstr(d->list[i].text, part))
+        if (!strcmp(d->list[i].id, id) && d->list[i].line == line && d->list[i].column == column &&
+            strstr(d->list[i].text, part))
             return;
     for (size_t i = 0; i < d->count; i++)
         print_message("%s:%u:%u %s\n", d->list[i].id, d->list[i].line, d->list[i].column,
@@ -89,7 +89,8 @@ static void later_sources_win(void **state)
 {
     static const char file[] = "workers: 1\nloops: 1\nlog.level: warn\nhttp: {max_headers: 9}\n";
     CLEANUP(diag_deinit) struct diag d;
-    CLEANUP(settings_freep) struct settings *s =
+    CLEANUP(settings_freep)
+    struct settings *s =
         load(file, LIST("MIGD_WORKERS= 2 ", "MIGD_LOOPS=2", "HOME=/x"), LIST("workers=3"), &d);
 
     (void)state;
@@ -103,11 +104,13 @@ static void later_sources_win(void **state)
 static void every_key_has_the_variable_that_its_name_says(void **state)
 {
     CLEANUP(diag_deinit) struct diag d;
-    CLEANUP(settings_freep) struct settings *s =
-        load(NULL, LIST("MIGD_HTTP_IDLE_TIMEOUT_MS=5", "MIGD_MAX_BODY_BYTES=2048",
-                        "MIGD_LOG_LEVEL=DEBUG", "MIGD_ADMIN_API_KEY=k", "MIGD_ADDR=[::1]:0",
-                        "MIGD_PLUGIN_DIRS=a, /b,", "MIGD_ENABLE_METRICS=F", "MIGD_AUTH_MODE=None",
-                        "MIGD_CONFIG=x", "MIGD_SERVER_ID="), NULL, &d);
+    CLEANUP(settings_freep)
+    struct settings *s = load(
+        NULL,
+        LIST("MIGD_HTTP_IDLE_TIMEOUT_MS=5", "MIGD_MAX_BODY_BYTES=2048", "MIGD_LOG_LEVEL=DEBUG",
+             "MIGD_ADMIN_API_KEY=k", "MIGD_ADDR=[::1]:0", "MIGD_PLUGIN_DIRS=a, /b,",
+             "MIGD_ENABLE_METRICS=F", "MIGD_AUTH_MODE=None", "MIGD_CONFIG=x", "MIGD_SERVER_ID="),
+        NULL, &d);
 
     (void)state;
     assert_non_null(s);
@@ -128,8 +131,8 @@ static void every_key_has_the_variable_that_its_name_says(void **state)
 static void strange_variables_are_warnings(void **state)
 {
     CLEANUP(diag_deinit) struct diag d;
-    CLEANUP(settings_freep) struct settings *s =
-        load("watch: true\n", LIST("MIGD_WORKER=4", "MIGD_WATCH=yes"), NULL, &d);
+    CLEANUP(settings_freep)
+    struct settings *s = load("watch: true\n", LIST("MIGD_WORKER=4", "MIGD_WATCH=yes"), NULL, &d);
 
     (void)state;
     assert_non_null(s);
@@ -198,11 +201,21 @@ static void addresses_are_checked(void **state)
         const char *addr;
         bool is_good;
     } rows[] = {
-        {"127.0.0.1:8080", true}, {"localhost:0", true},  {"[::1]:65535", true},
-        {"127.9.9.9:1", true},    {"8080", false},        {"127.0.0.1", false},
-        {"127.0.0.1:", false},    {"127.0.0.1:65536", false}, {"127.0.0.1:-1", false},
-        {"127.0.0.256:1", false}, {"::1:80", false},      {"[::1]", false},
-        {"[::g]:1", false},       {"a b:1", false},       {"127.0.0.1:080000", false},
+        {"127.0.0.1:8080", true},
+        {"localhost:0", true},
+        {"[::1]:65535", true},
+        {"127.9.9.9:1", true},
+        {"8080", false},
+        {"127.0.0.1", false},
+        {"127.0.0.1:", false},
+        {"127.0.0.1:65536", false},
+        {"127.0.0.1:-1", false},
+        {"127.0.0.256:1", false},
+        {"::1:80", false},
+        {"[::1]", false},
+        {"[::g]:1", false},
+        {"a b:1", false},
+        {"127.0.0.1:080000", false},
     };
 
     (void)state;
@@ -233,8 +246,8 @@ static void an_open_address_without_authentication_needs_insecure(void **state)
         assert_finding(&d, "setting.insecure", 0, 0, "configure authentication");
         assert_finding(&d, "setting.insecure", 0, 0, "MIGD_INSECURE=true");
         diag_deinit(&d);
-        CLEANUP(settings_freep) struct settings *s =
-            load(NULL, LIST(variable, "MIGD_INSECURE=true"), NULL, &d);
+        CLEANUP(settings_freep)
+        struct settings *s = load(NULL, LIST(variable, "MIGD_INSECURE=true"), NULL, &d);
         assert_non_null(s);
         assert_string_equal(s->addr, open[i]);
     }
@@ -246,8 +259,8 @@ static void variables_in_the_file_are_replaced_before_typing(void **state)
                                "mig.server_id: a-${NAME}-${NONE:x:y}-${not.ours}\n"
                                "plugin_dirs: ${DIRS}\nmig.admin_api_key: ${NONE}\n";
     CLEANUP(diag_deinit) struct diag d;
-    CLEANUP(settings_freep) struct settings *s =
-        load(file, LIST("LOOPS=3", "NAME=n", "DIRS=p,/q"), NULL, &d);
+    CLEANUP(settings_freep)
+    struct settings *s = load(file, LIST("LOOPS=3", "NAME=n", "DIRS=p,/q"), NULL, &d);
     char expected[64];
 
     (void)state;
@@ -267,9 +280,9 @@ static void variables_in_the_file_are_replaced_before_typing(void **state)
 static void paths_in_the_file_are_beside_the_file(void **state)
 {
     CLEANUP(diag_deinit) struct diag d;
-    CLEANUP(settings_freep) struct settings *s =
-        load("manifest: m.yaml\nstate_dir: /abs\nplugin_dirs: [p]\n", NULL,
-             LIST("state_dir=here"), &d);
+    CLEANUP(settings_freep)
+    struct settings *s = load("manifest: m.yaml\nstate_dir: /abs\nplugin_dirs: [p]\n", NULL,
+                              LIST("state_dir=here"), &d);
     char expected[64];
 
     (void)state;
@@ -300,8 +313,8 @@ static void secrets_are_never_printed(void **state)
 {
     CLEANUP(diag_deinit) struct diag d;
     CLEANUP(buf_deinit) struct buf b;
-    CLEANUP(settings_freep) struct settings *s =
-        load(NULL, LIST("MIGD_ADMIN_API_KEY=topsecret"), NULL, &d);
+    CLEANUP(settings_freep)
+    struct settings *s = load(NULL, LIST("MIGD_ADMIN_API_KEY=topsecret"), NULL, &d);
 
     (void)state;
     buf_init(&b, 1 << 20);
@@ -322,7 +335,8 @@ static void only_process_settings_need_a_restart(void **state)
 {
     CLEANUP(diag_deinit) struct diag d;
     CLEANUP(settings_freep) struct settings *old = load(NULL, NULL, NULL, &d);
-    CLEANUP(settings_freep) struct settings *now =
+    CLEANUP(settings_freep)
+    struct settings *now =
         load(NULL, NULL, LIST("loops=2", "log.level=debug", "mig.addr=127.0.0.1:1"), &d);
 
     (void)state;

@@ -83,13 +83,13 @@ static void run_until(struct timer_wheel *w, uint64_t until)
 
 static void fires_exactly_around_every_level_border(void **state)
 {
-    static const uint64_t starts[] = {0,      1,       62,       63,       64,      65,
-                                      4094,   4095,    4096,     4097,     262143,  262144,
+    static const uint64_t starts[] = {0,      1,        62,       63,       64,       65,
+                                      4094,   4095,     4096,     4097,     262143,   262144,
                                       262145, 16777214, 16777215, 16777216, 16777217, 999999999};
-    static const uint64_t delays[] = {0,      1,      2,      62,       63,       64,      65,
-                                      127,    128,    4032,   4094,     4095,     4096,    4097,
-                                      8191,   262080, 262143, 262144,   262145,   524288,  16515072,
-                                      16777151, 16777214, 16777215};
+    static const uint64_t delays[] = {0,      1,      2,        62,       63,       64,
+                                      65,     127,    128,      4032,     4094,     4095,
+                                      4096,   4097,   8191,     262080,   262143,   262144,
+                                      262145, 524288, 16515072, 16777151, 16777214, 16777215};
     static struct timer_wheel w;
 
     (void)state;

@@ -46,22 +46,48 @@ static void plain_scalars_follow_the_core_schema_of_yaml_1_2(void **state)
         enum yaml_type type;
         double number;
     } rows[] = {
-        {"~", YAML_NULL, 0},         {"null", YAML_NULL, 0},     {"NULL", YAML_NULL, 0},
-        {"nULL", YAML_STRING, 0},    {"true", YAML_BOOL, 0},     {"False", YAML_BOOL, 0},
-        {"yes", YAML_STRING, 0},     {"no", YAML_STRING, 0},     {"on", YAML_STRING, 0},
-        {"off", YAML_STRING, 0},     {"tRUE", YAML_STRING, 0},   {"0", YAML_INT, 0},
-        {"-12", YAML_INT, -12},      {"+12", YAML_INT, 12},      {"012", YAML_INT, 12},
-        {"0x1F", YAML_INT, 31},      {"0xg", YAML_STRING, 0},    {"0x", YAML_STRING, 0},
-        {"0o17", YAML_INT, 15},      {"0o8", YAML_STRING, 0},    {"-0x1", YAML_STRING, 0},
-        {"1_000", YAML_STRING, 0},   {"0b1", YAML_STRING, 0},    {"1.5", YAML_FLOAT, 1.5},
-        {".5", YAML_FLOAT, .5},      {"1.", YAML_FLOAT, 1},      {"-1e3", YAML_FLOAT, -1000},
-        {"1e", YAML_STRING, 0},      {".", YAML_STRING, 0},      {"1.2.3", YAML_STRING, 0},
-        {"1e+2", YAML_FLOAT, 100},   {"+", YAML_STRING, 0},      {"2001-01-01", YAML_STRING, 0},
-        {"12:30", YAML_STRING, 0},   {"0.1", YAML_FLOAT, .1},
+        {"~", YAML_NULL, 0},
+        {"null", YAML_NULL, 0},
+        {"NULL", YAML_NULL, 0},
+        {"nULL", YAML_STRING, 0},
+        {"true", YAML_BOOL, 0},
+        {"False", YAML_BOOL, 0},
+        {"yes", YAML_STRING, 0},
+        {"no", YAML_STRING, 0},
+        {"on", YAML_STRING, 0},
+        {"off", YAML_STRING, 0},
+        {"tRUE", YAML_STRING, 0},
+        {"0", YAML_INT, 0},
+        {"-12", YAML_INT, -12},
+        {"+12", YAML_INT, 12},
+        {"012", YAML_INT, 12},
+        {"0x1F", YAML_INT, 31},
+        {"0xg", YAML_STRING, 0},
+        {"0x", YAML_STRING, 0},
+        {"0o17", YAML_INT, 15},
+        {"0o8", YAML_STRING, 0},
+        {"-0x1", YAML_STRING, 0},
+        {"1_000", YAML_STRING, 0},
+        {"0b1", YAML_STRING, 0},
+        {"1.5", YAML_FLOAT, 1.5},
+        {".5", YAML_FLOAT, .5},
+        {"1.", YAML_FLOAT, 1},
+        {"-1e3", YAML_FLOAT, -1000},
+        {"1e", YAML_STRING, 0},
+        {".", YAML_STRING, 0},
+        {"1.2.3", YAML_STRING, 0},
+        {"1e+2", YAML_FLOAT, 100},
+        {"+", YAML_STRING, 0},
+        {"2001-01-01", YAML_STRING, 0},
+        {"12:30", YAML_STRING, 0},
+        {"0.1", YAML_FLOAT, .1},
         {"9223372036854775807", YAML_INT, 9223372036854775807.0},
         {"9223372036854775808", YAML_FLOAT, 9223372036854775808.0},
-        {".inf", YAML_FLOAT, (double)INFINITY}, {"-.Inf", YAML_FLOAT, -(double)INFINITY},
-        {"'12'", YAML_STRING, 0},    {"\"true\"", YAML_STRING, 0}, {"\"\"", YAML_STRING, 0},
+        {".inf", YAML_FLOAT, (double)INFINITY},
+        {"-.Inf", YAML_FLOAT, -(double)INFINITY},
+        {"'12'", YAML_STRING, 0},
+        {"\"true\"", YAML_STRING, 0},
+        {"\"\"", YAML_STRING, 0},
     };
 
     (void)state;
@@ -96,10 +122,14 @@ static void trees_become_json_in_document_order(void **state)
         {"[123456789012345678901234567890]", "[123456789012345678901234567890]"},
         {"a: !!str 12\nb: !!float 1\nc: ! 1\nd: !!map {}\ne: !!int 0x10",
          "{\"a\":\"12\",\"b\":1,\"c\":\"1\",\"d\":{},\"e\":16}"},
-        {"\xEF\xBB\xBF" "a: 1", "{\"a\":1}"},
+        {"\xEF\xBB\xBF"
+         "a: 1",
+         "{\"a\":1}"},
         {"['it''s', '''''''''''''''''''''', '']", "[\"it's\",\"''''''''''\",\"\"]"},
         {"a: 'b  \n  c\n\n  d  e ''\n  f'", "{\"a\":\"b c\\nd  e ' f\"}"},
-        {"\xEF\xBB\xBF" "a: 'b'", "{\"a\":\"b\"}"},
+        {"\xEF\xBB\xBF"
+         "a: 'b'",
+         "{\"a\":\"b\"}"},
         {"1: a\ntrue: b\n", "{\"1\":\"a\",\"true\":\"b\"}"},
     };
 
@@ -135,7 +165,7 @@ static void aliases_and_merge_keys_are_applied(void **state)
 static void every_node_knows_its_line_and_column(void **state)
 {
     static const str text = S("a: 1\nlist:\n  - \"quoted\"\n  - {k: 'v'}\nempty:\n"
-                               "\xC3\xA4\xC3\xA4: x\n");
+                              "\xC3\xA4\xC3\xA4: x\n");
     CLEANUP(diag_deinit) struct diag d;
 
     (void)state;

@@ -119,7 +119,7 @@ typedef struct mig_plugin_entry {
     static const mig_plugin *const mig_kinds_##name[] = {__VA_ARGS__, NULL};                       \
     MIG_EXTERN_C MIG_EXPORT const mig_plugin_entry_t MIG_ENTRY_SYMBOL(name);                       \
     const mig_plugin_entry_t MIG_ENTRY_SYMBOL(name) = {                                            \
-        MIG_ABI_MAGIC, MIG_ABI_MAJOR, MIG_ABI_MINOR, (uint32_t)sizeof(mig_plugin_entry_t),         \
+        MIG_ABI_MAGIC,   MIG_ABI_MAJOR,   MIG_ABI_MINOR, (uint32_t)sizeof(mig_plugin_entry_t),     \
         MIG_NEEDS_MINOR, mig_kinds_##name}
 
 /* A slice of a NUL-terminated string; NULL gives the empty slice. */

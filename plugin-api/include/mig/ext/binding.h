@@ -26,12 +26,12 @@ enum mig_operation {
  * texts must live until the exchange ends (those of a mig_http_request do). */
 typedef struct mig_submit {
     uint32_t struct_size;
-    uint32_t operation;   /* MIG_OP_*                                                */
-    mig_str binding;      /* "http"                                                  */
-    mig_str envelope;     /* JSON object text                                        */
-    mig_str target;       /* INVOKE: capability id; CANCEL: message id               */
+    uint32_t operation; /* MIG_OP_*                                                */
+    mig_str binding;    /* "http"                                                  */
+    mig_str envelope;   /* JSON object text                                        */
+    mig_str target;     /* INVOKE: capability id; CANCEL: message id               */
     mig_str mig_version, message_id, session_id, idempotency_key, traceparent;
-    mig_str deadline_ms;  /* decimal text as the transport had it; empty: none       */
+    mig_str deadline_ms; /* decimal text as the transport had it; empty: none       */
     void *tag;
     /* [exec] Streaming calls only; NULL: the binding carries unary calls only. on_open gives the
      * handle for message(), half_close() and resume(). on_frame: MIG_OK taken; MIG_E_AGAIN not

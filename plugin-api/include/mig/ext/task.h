@@ -11,7 +11,7 @@ extern "C" {
 /* A task is a call: it must be ended with finish() or finish_error(). */
 typedef struct mig_task {
     uint32_t struct_size, flags;
-    uint32_t exec; /* MIG_EXEC_*                                              */
+    uint32_t exec;       /* MIG_EXEC_*                                              */
     uint32_t timeout_ms; /* 0: 30 000                                         */
     uint64_t delay_ms;
     void *data;

@@ -39,7 +39,7 @@ typedef struct mig_http_request {
 typedef struct mig_http_route {
     uint32_t struct_size, flags; /* flags: MIG_ROUTE_*                             */
     uint32_t exec, max_concurrency;
-    uint64_t max_body;           /* 0: the listener's limit                        */
+    uint64_t max_body;            /* 0: the listener's limit                        */
     const char *method, *pattern; /* "POST", "/mig/v0.1/invoke/{capability}"       */
     void *data;
     void (*on_request)(void *self, void *data, mig_call ex, const mig_http_request *rq);
