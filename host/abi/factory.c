@@ -3,7 +3,6 @@
 #include "abi/tables.h"
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/digest.h"
 #include "core/life.h"
 #include "mig/ext/sources.h"
 
@@ -12,44 +11,39 @@
 
 enum { SOURCES_MAX = 4096, CACHE_LINE = 64 };
 
-void factory_identity(const struct instance_spec *s, struct module *m, char out[65])
+char *factory_identity(const struct instance_spec *s, struct module *m)
 {
-    struct digest *d = digest_new();
-    char limits[64];
+    char *text;
 
-    snprintf(limits, sizeof limits, "%llu/%llu/%d", (unsigned long long)s->max_concurrency,
-             (unsigned long long)s->queue, s->may_control);
-    digest_add_part(d, str_of(module_sha256(m)));
-    digest_add_part(d, str_of(s->name));
-    digest_add_part(d, str_of(s->plugin));
-    digest_add_part(d, str_of(s->config));
-    digest_add_part(d, str_of(limits));
-    digest_take(d, out);
+    /* The configuration comes last: nothing that follows could be mistaken for a part of it. */
+    must(asprintf(&text, "%s\n%s\n%s\n%llu/%llu/%d\n%s", module_sha256(m), s->name,
+                  s->plugin ? s->plugin : "", (unsigned long long)s->max_concurrency,
+                  (unsigned long long)s->queue, s->may_control, s->config) >= 0);
+    return text;
 }
 
 /* --- files that instances read ------------------------------------------------------------------ */
 
-static bool digest_of_file(const char *path, char out[DIGEST_HEX + 1])
+/* Content, not dates: a file that was written again as it was is no change. A seeded 64-bit hash is
+ * enough to see one, and needs no crypto library on the way to the first answer. */
+static uint64_t hash_of_file(const char *path)
 {
     FILE *f = fopen(path, "rbe");
-    struct digest *d = digest_new();
     char bytes[16384];
+    uint64_t hash = f ? 1 : 0;
 
     for (size_t n; f && (n = fread(bytes, 1, sizeof bytes, f)) > 0;)
-        digest_add(d, (str){bytes, n});
-    digest_take(d, out);
+        hash = hash * 0x9E3779B97F4A7C15u + str_hash((str){bytes, n});
     if (f)
         fclose(f);
-    return f != NULL;
+    return hash;
 }
 
-/* One digest over all of them. */
-static void digest_sources(const struct instance *i, char out[DIGEST_HEX + 1])
+static uint64_t hash_of_sources(const struct instance *i)
 {
     const mig_ext_sources *ext =
         i->plugin.get_extension ? i->plugin.get_extension(i->self, MIG_EXT_SOURCES) : NULL;
-    struct digest *all = digest_new();
-    char one[DIGEST_HEX + 1];
+    uint64_t hash = 0;
 
     for (uint32_t n = 0; ext && n < SOURCES_MAX; n++) {
         str file = ext->file(i->self, n);
@@ -57,18 +51,15 @@ static void digest_sources(const struct instance *i, char out[DIGEST_HEX + 1])
             break;
         char *path = str_dup(file);
         must(path);
-        digest_add_part(all, digest_of_file(path, one) ? str_of(one) : S("unreadable"));
+        hash = hash * 0x9E3779B97F4A7C15u + hash_of_file(path);
         free(path);
     }
-    digest_take(all, out);
+    return hash;
 }
 
 bool factory_is_fresh(const struct instance *i)
 {
-    char now[DIGEST_HEX + 1];
-
-    digest_sources(i, now);
-    return !strcmp(now, i->sources);
+    return hash_of_sources(i) == i->sources;
 }
 
 /* --- life --------------------------------------------------------------------------------------- */
@@ -87,7 +78,7 @@ static void do_create(void *arg)
 
     j->status = i->plugin.create(&i->host, str_of(i->config), &i->self);
     if (j->status == MIG_OK)
-        digest_sources(i, i->sources);
+        i->sources = hash_of_sources(i);
 }
 
 static void do_start(void *arg)
@@ -171,9 +162,7 @@ static struct instance *instance_new(struct core *core, const struct instance_sp
     atomic_init(&i->health, -1);
     list_init(&i->in_core);
     host_table_init(i);
-    char identity[DIGEST_HEX + 1];
-    factory_identity(s, m, identity);
-    i->identity = str_dup(str_of(identity));
+    i->identity = factory_identity(s, m);
     return i;
 }
 

@@ -16,8 +16,9 @@ struct instance_spec {
     bool may_control;
 };
 
-/* Digest of everything that makes an instance what it is, but the files it read by itself. */
-void factory_identity(const struct instance_spec *s, struct module *m, char out[65]);
+/* A text of everything that makes an instance what it is, but the files it read by itself.
+ * malloc'ed. */
+char *factory_identity(const struct instance_spec *s, struct module *m);
 /* Are the files that the instance read (mig.sources/1) still what they were? */
 bool factory_is_fresh(const struct instance *i);
 /* create(), then note its sources; start() comes with factory_start(). Takes the reference on m, also

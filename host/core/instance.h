@@ -36,8 +36,8 @@ struct instance_debt {
 /* Identity and lifetime: control thread. Handlers: see the ABI's thread tags. */
 struct instance {
     char *name;        /* providers.<name>, unique in a generation      */
-    char *identity;    /* hex digest of module, plugin id, config, limits, sources */
-    char sources[65];  /* digest of the files it read                   */
+    char *identity;    /* module digest, name, plugin id, limits, config */
+    uint64_t sources;  /* hash of the files it read                     */
     char *config;      /* what create() got; it may outlive the reload */
     char *source;      /* "hello.so", "weather.lua", "built-in"         */
     mig_plugin plugin; /* own copy; members the module lacks are zero   */

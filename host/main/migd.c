@@ -9,6 +9,7 @@
 #include "main/node.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,6 +181,13 @@ static void start_log(const struct options *o, const struct settings *s)
     }
 }
 
+/* One large answer must not keep its memory for ever: big blocks go back to the kernel when freed. */
+static void tune_malloc(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    mallopt(M_TRIM_THRESHOLD, 16 << 20);
+}
+
 static int run(struct options *o, const struct settings_source *src)
 {
     struct diag d;
@@ -195,6 +203,7 @@ static int run(struct options *o, const struct settings_source *src)
     if (!daemon_claim(&o->files))
         return DAEMON_FAILED;
     start_log(o, s);
+    tune_malloc();
     bool is_forced;
     int code = node_run(src, s, &is_forced);
     logwriter_stop();

@@ -148,13 +148,12 @@ static void make_instance(struct build *b, size_t n)
 {
     const struct wanted *w = &b->plan->list[n];
     struct module *m = module_of(b, w);
-    char identity[65];
 
     if (!m)
         return;
     const mig_plugin *p = module_plugin(m, w->plugin, w->at, &b->d);
     struct instance_spec spec = spec_of(b, w, p ? p->id : NULL);
-    factory_identity(&spec, m, identity);
+    CLEANUP(str_freep) char *identity = factory_identity(&spec, m);
     struct instance *have = p ? carried_over(b, w, identity) : NULL;
     if (!p || have || is_blocked(b, p, w)) {
         b->instances[n] = have;
