@@ -221,6 +221,13 @@ static str as_json_token(struct arena *a, const char *z)
     return text_str(&t);
 }
 
+static bool is_schema(struct arena *a, const char *text)
+{
+    struct json doc;
+
+    return !text || (json_parse(&doc, a, str_of(text), NULL) && json_is_object(doc.root));
+}
+
 static str result_tail(struct arena *a, str uri)
 {
     struct arena_text t;
@@ -262,6 +269,8 @@ static mig_status on_capability(const mig_registrar *reg, const mig_capability *
     if (status != MIG_OK)
         return status;
     const char *fault = fault_of(&m, version);
+    if (!fault && !(is_schema(a, m.input_schema) && is_schema(a, m.output_schema)))
+        fault = "input_schema or output_schema is not a JSON object";
     if (fault) {
         bad(d, "capability.invalid", m.id, fault);
         return MIG_E_ARG;

@@ -10,6 +10,7 @@
 #include "main/control_lists.h"
 #include "main/logwriter.h"
 #include "main/node.h"
+#include "main/upsert.h"
 
 #include <stdlib.h>
 
@@ -58,9 +59,22 @@ static str arg_text(const struct verb_call *v, str name)
 /* --- reload ------------------------------------------------------------------------------------- */
 
 struct reload_wait {
+    struct node *node;
     verb_done done;
     void *arg;
+    char *id, *version; /* of an upsert, which is answered with its descriptor; NULL: the report */
 };
+
+/* The descriptor in force, as normalized. */
+static str descriptor_of(const struct reload_wait *w)
+{
+    struct capability_family *f = map_get(&w->node->core->current->families, str_of(w->id));
+
+    for (size_t i = 0; f && i < f->count; i++)
+        if (!strcmp(f->versions[i]->version, w->version))
+            return f->versions[i]->descriptor;
+    return S("{}");
+}
 
 static void reloaded(void *arg, bool is_ok, str json, const struct diag *d)
 {
@@ -69,7 +83,7 @@ static void reloaded(void *arg, bool is_ok, str json, const struct diag *d)
 
     buf_init(&details, BUF_MAX);
     if (is_ok) {
-        w->done(w->arg, MIG_OK, json, S(""), S(""));
+        w->done(w->arg, MIG_OK, w->id ? descriptor_of(w) : json, S(""), S(""));
     } else {
         buf_addz(&details, "{\"reason\":\"invalid_configuration\",\"findings\":");
         diag_json(d, &details);
@@ -79,29 +93,33 @@ static void reloaded(void *arg, bool is_ok, str json, const struct diag *d)
                 buf_str(&details));
     }
     buf_deinit(&details);
+    free(w->id);
+    free(w->version);
     free(w);
 }
 
-static void start_reload(const struct verb_call *v, const struct reload_ask *ask)
+static void start_reload(const struct verb_call *v, const struct reload_ask *ask, str id,
+                         str version)
 {
     struct reload_wait *w = malloc(sizeof *w);
 
     must(w);
-    *w = (struct reload_wait){v->done, v->arg};
+    *w = (struct reload_wait){v->node, v->done, v->arg, id.len ? str_dup(id) : NULL,
+                              version.len ? str_dup(version) : NULL};
     reload_ask(v->node->reloader, ask, reloaded, w);
 }
 
 static void verb_reload(const struct verb_call *v)
 {
-    start_reload(v, &(struct reload_ask){.is_dry_run = arg_bool(v, S("dry_run"))});
+    start_reload(v, &(struct reload_ask){.is_dry_run = arg_bool(v, S("dry_run"))}, S(""), S(""));
 }
 
 static void verb_manifest(const struct verb_call *v)
 {
     CLEANUP(str_freep) char *text = str_dup(arg_text(v, S("text")));
 
-    start_reload(v,
-                 &(struct reload_ask){.is_dry_run = arg_bool(v, S("dry_run")), .manifest = text});
+    start_reload(v, &(struct reload_ask){.is_dry_run = arg_bool(v, S("dry_run")), .manifest = text},
+                 S(""), S(""));
 }
 
 static struct instance *serving(struct node *n, str name)
@@ -119,7 +137,7 @@ static void verb_plugin_reload(const struct verb_call *v)
     struct instance *i = serving(v->node, arg_text(v, S("name")));
 
     if (i)
-        start_reload(v, &(struct reload_ask){.fresh = i->name});
+        start_reload(v, &(struct reload_ask){.fresh = i->name}, S(""), S(""));
     else
         refuse(v, MIG_NOT_FOUND, "plugin_not_found", "no such plugin");
 }
@@ -168,24 +186,7 @@ static void replace_capability(const struct verb_call *v, struct arena *a, str i
     buf_addc(&next, ']');
     CLEANUP(str_freep) char *text = buf_take_z(&next);
     must(text);
-    start_reload(v, &(struct reload_ask){.capabilities = text});
-}
-
-static const char *upsert_fault(const json_value *body)
-{
-    const json_value *d = json_have(body, S("descriptor"));
-    str type = json_string(json_have(json_have(body, S("provider")), S("type")));
-
-    if (!json_string(json_have(d, S("id"))).len || !json_string(json_have(d, S("version"))).len)
-        return "descriptor.id and descriptor.version are required";
-    if (!json_string(json_have(d, S("input_schema_uri"))).len ||
-        !json_string(json_have(d, S("output_schema_uri"))).len)
-        return "schema URIs are required";
-    if (type.len && !str_eq(type, S("echo")))
-        return "provider.type: this version serves echo only; modules and scripts come by manifest";
-    if (json_have(body, S("policy")))
-        return "policy: this version has no capability policies";
-    return NULL;
+    start_reload(v, &(struct reload_ask){.capabilities = text}, entry.len ? id : S(""), version);
 }
 
 static void verb_capability_put(const struct verb_call *v)

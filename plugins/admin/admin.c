@@ -62,8 +62,6 @@ struct visit {
     struct admin *admin;
     const struct route *route;
     mig_call ex;
-    char *echo; /* the upserted descriptor: what 201 answers with */
-    size_t echo_len;
 };
 
 static void answer(struct visit *v, uint32_t status, const char *type, mig_str body)
@@ -107,11 +105,11 @@ static void answer_text(struct visit *v, mig_str json)
 static void answer_ok(struct visit *v, mig_str json)
 {
     const struct route *r = v->route;
-    mig_str none = {NULL, 0}, echo = {v->echo, v->echo_len};
+    mig_str none = {NULL, 0};
     int is_ready = 0;
 
     switch (r->shape) {
-    case PLAIN: answer(v, r->status, "application/json", v->echo ? echo : json); break;
+    case PLAIN: answer(v, r->status, "application/json", json); break;
     case TEXT: answer_text(v, json); break;
     case EMPTY: answer(v, r->status, "application/json", none); break;
     case LIVE: answer(v, 200, "application/json", mig_s("{\"status\":\"alive\"}")); break;
@@ -131,7 +129,6 @@ static void on_done(void *self, void *tag, const mig_outcome *out)
         answer_ok(v, out->json);
     else
         answer_error(v, out);
-    free(v->echo);
     free(v);
 }
 
@@ -199,18 +196,6 @@ static const char *body_fault(const struct route *r, mig_str body)
     return NULL;
 }
 
-static void keep_echo(struct visit *v, mig_str body)
-{
-    mig_str d = mig_json_member(body, "descriptor");
-
-    if (strcmp(v->route->verb, "capability.put") != 0 || !d.len)
-        return;
-    v->echo = malloc(d.len);
-    if (v->echo)
-        memcpy(v->echo, d.ptr, d.len);
-    v->echo_len = v->echo ? d.len : 0;
-}
-
 static void on_request(void *self, void *data, mig_call ex, const mig_http_request *rq)
 {
     struct admin *a = self;
@@ -224,15 +209,11 @@ static void on_request(void *self, void *data, mig_call ex, const mig_http_reque
     }
     struct visit *v = calloc(1, sizeof *v);
     mig_str args = arguments(r, rq, &text);
-    if (v) {
-        *v = (struct visit){a, r, ex, NULL, 0};
-        keep_echo(v, rq->body);
-    }
+    if (v)
+        *v = (struct visit){a, r, ex};
     if (!v || !args.len ||
         a->control->request(a->host, ex, mig_s(r->verb), args, on_done, v) != MIG_OK) {
         mig_finish_error(a->host, ex, MIG_UNAVAILABLE, "the request cannot be taken now");
-        if (v)
-            free(v->echo);
         free(v);
     }
     free(text);

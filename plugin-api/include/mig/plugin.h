@@ -31,7 +31,7 @@ typedef struct mig_request {
     mig_str capability;   /* "example.greeter.greet"                                 */
     mig_str message_id, tenant_id, session_id, subject, traceparent, idempotency_key;
     mig_str meta;    /* JSON object text                                        */
-    mig_str payload; /* JSON text, valid against the capability's input schema  */
+    mig_str payload; /* JSON object text, well-formed and without duplicates     */
 } mig_request;
 
 /* Bytes on their way to the host. release == NULL: copied before the function returns. Otherwise the

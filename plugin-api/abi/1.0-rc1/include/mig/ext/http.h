@@ -22,7 +22,7 @@ enum mig_route_flag {
 
 typedef struct mig_header {
     mig_str name, value;
-} mig_header; /* names in lower case */
+} mig_header; /* names of a request are in lower case; in answers any case will do */
 
 typedef struct mig_http_request {
     uint32_t struct_size;
