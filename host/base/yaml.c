@@ -1,5 +1,6 @@
 #include "base/yaml.h"
 #include "base/check.h"
+#include "base/yaml_guard.h"
 #include "base/yaml_scalar.h"
 
 #include <libfyaml.h>
@@ -572,40 +573,6 @@ static void build(struct builder *b, str text)
 
 /* Before parsing ------------------------------------------------------------------------------ */
 
-static bool is_character(str text, size_t at, size_t *ret_len)
-{
-    for (size_t n = 1; n <= 4 && at + n <= text.len; n++) {
-        if (text.ptr[at] == 0 || !str_is_utf8((str){text.ptr + at, n}))
-            continue;
-        *ret_len = n;
-        return true;
-    }
-    return false;
-}
-
-/* False, with a finding at the first byte that is NUL or no UTF-8. */
-static bool check_bytes(struct builder *b, str text)
-{
-    struct diag_at at = {b->file, 1, 1};
-    size_t i = 0, n = 0;
-
-    if (str_is_utf8(text) && !(text.len && memchr(text.ptr, 0, text.len)))
-        return true;
-    for (; is_character(text, i, &n); i += n) {
-        at.column++;
-        if (text.ptr[i] == '\n') {
-            at.line++;
-            at.column = 1;
-        }
-    }
-    if (text.ptr[i] == 0)
-        diag_error(b->d, at, "yaml.nul", "a NUL byte (offset %zu)", i);
-    else
-        diag_error(b->d, at, "yaml.utf8", "the byte 0x%02X (offset %zu) is not UTF-8",
-                   (unsigned char)text.ptr[i], i);
-    return false;
-}
-
 struct yaml_node *yaml_parse(str text, const char *file, struct diag *d)
 {
     struct tree *tree = calloc(1, sizeof *tree);
@@ -625,7 +592,7 @@ struct yaml_node *yaml_parse(str text, const char *file, struct diag *d)
     if (text.len > TEXT_MAX)
         diag_error(d, (struct diag_at){.file = file}, "yaml.size", "larger than %d bytes",
                    TEXT_MAX);
-    else if (text.len && check_bytes(b, text))
+    else if (text.len && yaml_guard(text, file, d))
         build(b, text);
     if (d->errors > before) {
         free_chunks(b->chunks);

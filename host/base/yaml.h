@@ -1,9 +1,9 @@
 /* yaml.h: YAML 1.2 (core schema) and JSON files as one tree whose nodes know where they stand.
  * The one face of libfyaml. For configuration, not for requests: those are JSON (json.h).
  *
- * Refused with a finding: syntax errors, duplicate keys, keys that are not scalars, more than one
- * document, depth beyond 64, alias expansion beyond 100,000 nodes, text that is not UTF-8, files
- * over 1 MiB. Merge keys (<<) are applied. no/on/yes are strings (YAML 1.2). */
+ * Refused with a finding: syntax errors, duplicate keys, keys that are not scalars, explicit keys,
+ * more than one document, depth beyond 64, alias expansion beyond 100,000 nodes, text that is not
+ * UTF-8, files over 1 MiB. Merge keys (<<) are applied. no/on/yes are strings (YAML 1.2). */
 #ifndef BASE_YAML_H
 #define BASE_YAML_H
 #include "base/diag.h"
