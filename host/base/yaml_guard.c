@@ -42,7 +42,7 @@ static bool is_blank(char c)
 /* Where a node may begin: at the start of a line, or behind another indicator. */
 static bool may_begin_node(char before)
 {
-    return memchr("\n-?:{[,", before, 7) != NULL;
+    return before && strchr("\n-?:{[,", before) != NULL;
 }
 
 static bool check_keys(str text, const char *file, struct diag *d)

@@ -326,9 +326,11 @@ static inline size_t mig_json_count(mig_str container)
 /* The readers below answer 1 and write *ret, or answer 0 and leave it alone. */
 static inline int mig_json_bool(mig_str token, int *ret)
 {
-    if (mig_json_kind_of(token) != MIG_JSON_BOOL)
+    char first = token.ptr && token.len ? token.ptr[0] : 0;
+
+    if (first != 't' && first != 'f')
         return 0;
-    *ret = token.ptr[0] == 't';
+    *ret = first == 't';
     return 1;
 }
 
