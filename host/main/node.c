@@ -243,7 +243,7 @@ static void wait_connections(struct timer *t)
     struct node *n = container_of(t, struct node, stop_timer);
     bool is_over = loop_now_ms(n->control) >= n->stop_ms;
 
-    if (!is_over && connections(n)) {
+    if (!is_over && (connections(n) || reload_is_busy(n->reloader))) {
         look(n, wait_connections);
         return;
     }

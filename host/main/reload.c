@@ -566,8 +566,27 @@ void reload_unheard(void *arg, bool is_ok, str json, const struct diag *d)
     (void)d;
 }
 
+bool reload_is_busy(const struct reloader *r)
+{
+    return r->is_busy || r->first;
+}
+
+static void refuse_stopping(reload_done done, void *arg)
+{
+    struct diag d;
+
+    diag_init(&d);
+    diag_error(&d, (struct diag_at){0}, "reload.stopping", "the gateway is stopping");
+    done(arg, false, S(""), &d);
+    diag_deinit(&d);
+}
+
 void reload_ask(struct reloader *r, const struct reload_ask *ask, reload_done done, void *arg)
 {
+    if (atomic_load(&r->core->is_stopping)) {
+        refuse_stopping(done, arg);
+        return;
+    }
     struct waiting *w = calloc(1, sizeof *w);
 
     must(w);

@@ -26,8 +26,11 @@ void reloader_free(struct reloader *r);
 void reloader_on_adopted(struct reloader *r, void (*fn)(void *arg), void *arg);
 /* For asks that nobody waits for: the reloader has logged what came of them. */
 void reload_unheard(void *arg, bool is_ok, str json, const struct diag *d);
-/* Control thread. done runs there, once. Plain asks that wait are merged. */
+/* Control thread. done runs there, once. Plain asks that wait are merged. While the node stops,
+ * everything is refused. */
 void reload_ask(struct reloader *r, const struct reload_ask *ask, reload_done done, void *arg);
+/* Is a build under way, or waiting? A stop lets it end first. */
+bool reload_is_busy(const struct reloader *r);
 /* The admin upserts in force, a JSON array. */
 const char *reload_capabilities(const struct reloader *r);
 /* Folders and files that a watch should look at: settings, manifest, plugin folders. */

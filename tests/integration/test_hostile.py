@@ -84,7 +84,9 @@ def test_a_call_that_ends_after_its_instance_was_removed(hostile):
 def test_ten_threads_end_one_call(hostile):
     for _ in range(30):
         assert bad(hostile, "ten_threads").payload == {"one": "of ten"}
-    assert bad(hostile, "counts").payload == {"wins": 30, "losses": 270, "continuations": 0}
+    # The answer is the winner's; the last of the losers may still be on its way to the counter.
+    eventually(lambda: bad(hostile, "counts").payload ==
+               {"wins": 30, "losses": 270, "continuations": 0}, 5)
     others_are_served(hostile)
 
 
