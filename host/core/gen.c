@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-enum { GEN_ARENA_LIMIT = 256 << 20, STREAMS_SLACK_MS = 100 };
+enum { GEN_ARENA_LIMIT = 256 << 20, STREAMS_SLACK_MS = 100, STREAMS_LOOK_MS = 1000 };
 
 struct gen *gen_new(struct core *core)
 {
@@ -193,6 +193,8 @@ static bool is_over_here(struct call *c, void *arg)
     return is_over(c, l, c->core->per_loop[l->index].gen);
 }
 
+static void watch_old_streams(struct core_loop *cl, struct loop *l);
+
 /* Calls that outlive their instance's time: long streams. Unary ones have ended by their deadline. */
 static void end_old_streams(struct timer *t)
 {
@@ -202,12 +204,31 @@ static void end_old_streams(struct timer *t)
                      &(struct call_result){.status = MIG_UNAVAILABLE,
                                            .message = S("the provider was replaced by a reload"),
                                            .details = S("{\"reason\":\"reload\"}")});
+    watch_old_streams(cl, loop_current());
+}
+
+/* One timer for all retired generations: it is never put off by a further reload, and looks again
+ * when the next of the calls that are left has had its time. */
+static void watch_old_streams(struct core_loop *cl, struct loop *l)
+{
+    struct list *open = call_table_open(cl->calls);
+    uint64_t now = loop_now_ms(l), next = TIMER_NEVER;
+
+    for (struct list *at = open->next; at != open; at = at->next) {
+        const struct call *c = container_of(at, struct call, in_table);
+        const struct gen_pin *pin = c->gen ? &c->gen->pins[l->index] : NULL;
+        if (!pin || !pin->is_retired)
+            continue;
+        uint64_t due = pin->retired_ms + c->gen->policy.drain_streams_ms + STREAMS_SLACK_MS;
+        due = due > now ? due : now + STREAMS_LOOK_MS; /* its instance is still served */
+        next = due < next ? due : next;
+    }
+    if (next != TIMER_NEVER)
+        loop_timer(l, &cl->old_streams, next - now, end_old_streams);
 }
 
 static void retire_here(struct gen *old, struct loop *l)
 {
-    uint64_t wait_ms = old->policy.drain_streams_ms + STREAMS_SLACK_MS;
-
     struct gen_pin *pin = &old->pins[l->index];
 
     pin->is_retired = true;
@@ -215,7 +236,7 @@ static void retire_here(struct gen *old, struct loop *l)
     if (pin->pins == 0)
         let_go(old);
     else
-        loop_timer(l, &old->core->per_loop[l->index].old_streams, wait_ms, end_old_streams);
+        watch_old_streams(&old->core->per_loop[l->index], l);
 }
 
 static void adopt(struct loop *l, uint64_t v)

@@ -598,3 +598,30 @@ def test_copies_of_modules_are_private_and_removed(migd, plugins):
     assert copy.name == hashlib.sha256(plugins.counter("1").read_bytes()).hexdigest() + ".so"
     d.signal(signal.SIGTERM)
     assert d.wait() == 0 and not list(d.state.glob("modules-*"))
+
+
+def test_many_reloads_do_not_put_off_the_end_of_an_old_call(migd):
+    script = """-- %d
+local mig = require "mig"
+local c = mig.capability { id = "old.call.run", version = "1.0.0", summary = "sleeps" }
+function c.invoke(call) mig.sleep(20000) return {} end
+"""
+    d = migd({"drain.streams_ms": 500, "loops": 1})
+    d.drop(script % 0, "old.lua")
+    d.http.reload()
+    call = in_background(d, "old.call.run", {}, deadline_ms=20000)
+    eventually(lambda: d.http.instance("old")[0]["debt"] == 1)
+    answers = []
+    waiting = threading.Thread(target=lambda: answers.append(call()))
+    waiting.start()
+    for n in range(1, 100):
+        d.drop(script % n, "old.lua")
+        assert d.http.reload().status == 200
+        if n < 40:
+            in_background(d, "old.call.run", {}, deadline_ms=20000)  # holds this generation too
+        waiting.join(0.1)
+        if answers or n == 40:
+            break
+    assert answers, "while reloads went on, the call went on too"
+    assert (answers[0].status, answers[0].reason) == (503, "reload")
+    waiting.join()
