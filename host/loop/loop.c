@@ -55,11 +55,10 @@ static void on_tick(uv_timer_t *h)
     l->tick_at_ms = TIMER_NEVER;
     timer_wheel_advance(&l->timers, loop_now_ms(l));
     loop_drain(l);
-    rearm(l);
 }
 
-/* The wheel wakes the loop at the latest when the earliest timer is due. A timer that is stopped
- * again leaves the alarm where it is: one idle wake-up costs less than moving it at each call. */
+/* The alarm is set before the loop goes to sleep. A timer that is stopped again leaves it where it
+ * is: one idle wake-up costs less than moving it at each call. */
 void loop_timer(struct loop *l, struct timer *t, uint64_t delay_ms, timer_fn fn)
 {
     uint64_t now = loop_now_ms(l);
@@ -67,8 +66,6 @@ void loop_timer(struct loop *l, struct timer *t, uint64_t delay_ms, timer_fn fn)
     if (l->timers.count == 0 && now > l->timers.now_ms)
         l->timers.now_ms = now;
     timer_start(&l->timers, t, now + delay_ms, fn);
-    if (now + delay_ms < l->tick_at_ms)
-        rearm(l);
 }
 
 /* --- inbox ------------------------------------------------------------------------------------- */
@@ -159,6 +156,8 @@ static void on_before_poll(uv_prepare_t *h)
     struct loop *l = h->data;
 
     loop_drain(l);
+    if (timer_wheel_has_noted(&l->timers) || l->tick_at_ms == TIMER_NEVER)
+        rearm(l);
     atomic_store_explicit(&l->busy_since_ns, 0, memory_order_relaxed);
 }
 

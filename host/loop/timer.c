@@ -7,6 +7,7 @@ static const uint64_t HORIZON_MS = (uint64_t)1 << (BITS * TIMER_LEVELS);
 void timer_wheel_init(struct timer_wheel *w, uint64_t now_ms)
 {
     *w = (struct timer_wheel){.now_ms = now_ms};
+    list_init(&w->noted);
     for (int level = 0; level < TIMER_LEVELS; level++)
         for (int slot = 0; slot < TIMER_SLOTS; slot++)
             list_init(&w->slots[level][slot]);
@@ -32,7 +33,7 @@ static void place(struct timer_wheel *w, struct timer *t)
 static void unlink_timer(struct timer_wheel *w, struct timer *t)
 {
     list_remove(&t->link);
-    if (list_is_empty(&w->slots[t->level][t->slot]))
+    if (t->level != TIMER_NOTED && list_is_empty(&w->slots[t->level][t->slot]))
         w->occupied[t->level] &= ~((uint64_t)1 << t->slot);
 }
 
@@ -41,8 +42,18 @@ void timer_start(struct timer_wheel *w, struct timer *t, uint64_t at_ms, timer_f
     timer_stop(w, t);
     t->at_ms = at_ms;
     t->fn = fn;
+    t->level = TIMER_NOTED;
     w->count++;
-    place(w, t);
+    list_push(&w->noted, &t->link);
+}
+
+static void place_noted(struct timer_wheel *w)
+{
+    while (!list_is_empty(&w->noted)) {
+        struct timer *t = container_of(w->noted.next, struct timer, link);
+        list_remove(&t->link);
+        place(w, t);
+    }
 }
 
 void timer_stop(struct timer_wheel *w, struct timer *t)
@@ -90,10 +101,11 @@ static uint64_t next_on_level(const struct timer_wheel *w, int level)
     return ((w->now_ms >> shift) + steps) << shift;
 }
 
-uint64_t timer_wheel_next(const struct timer_wheel *w)
+uint64_t timer_wheel_next(struct timer_wheel *w)
 {
     uint64_t next = TIMER_NEVER;
 
+    place_noted(w);
     for (int level = 0; level < TIMER_LEVELS; level++) {
         uint64_t at = next_on_level(w, level);
         next = at < next ? at : next;

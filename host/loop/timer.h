@@ -1,5 +1,8 @@
 /* timer.h: the timer wheel of a loop. Starting and stopping are O(1) and free of system calls, so
- * that each call can have a deadline. Resolution 1 ms; timers never fire early. Owner: its loop. */
+ * that each call can have a deadline. Resolution 1 ms; timers never fire early. Owner: its loop.
+ *
+ * A started timer is only noted; it gets its place in the wheel when somebody asks the wheel what is
+ * next. Most timers of calls are stopped before that and never see the wheel. */
 #ifndef LOOP_TIMER_H
 #define LOOP_TIMER_H
 #include "base/list.h"
@@ -14,15 +17,16 @@ struct timer {
     struct list link;
     uint64_t at_ms;
     timer_fn fn;
-    uint8_t level, slot;
+    uint8_t level, slot; /* level TIMER_NOTED: not in the wheel yet */
 };
 
-enum { TIMER_LEVELS = 4, TIMER_SLOTS = 64 };
+enum { TIMER_LEVELS = 4, TIMER_SLOTS = 64, TIMER_NOTED = TIMER_LEVELS };
 
 struct timer_wheel {
     uint64_t now_ms;
     uint64_t occupied[TIMER_LEVELS]; /* a bit per slot that may hold timers */
     struct list slots[TIMER_LEVELS][TIMER_SLOTS];
+    struct list noted;
     size_t count;
 };
 
@@ -37,8 +41,12 @@ static inline bool timer_is_running(const struct timer *t)
 {
     return t->fn != NULL;
 }
+static inline bool timer_wheel_has_noted(const struct timer_wheel *w)
+{
+    return !list_is_empty(&w->noted);
+}
 /* Runs all timers due at now_ms. They may start and stop others. */
 void timer_wheel_advance(struct timer_wheel *w, uint64_t now_ms);
 /* When advance has something to do next (firing, or moving timers down a level); TIMER_NEVER. */
-uint64_t timer_wheel_next(const struct timer_wheel *w);
+uint64_t timer_wheel_next(struct timer_wheel *w);
 #endif
