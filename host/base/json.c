@@ -1,5 +1,6 @@
 #include "base/json.h"
 #include "base/check.h"
+#include "base/json_scan.h"
 
 #include <stdlib.h>
 #include <yyjson.h>
@@ -152,7 +153,7 @@ bool json_parse(struct json *doc, struct arena *a, str text, struct json_fault *
 bool json_check(struct arena *a, str text, struct json_fault *fault)
 {
     struct json doc;
-    return json_parse(&doc, a, text, fault);
+    return json_is_surely_good(text) || json_parse(&doc, a, text, fault);
 }
 
 /* --- reading ------------------------------------------------------------------------------------ */

@@ -3,51 +3,113 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 static inline char lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
-/* Has one of the eight bytes to be escaped: below 0x20, a quote, a backslash? (Bit tricks as in
- * "Hacker's Delight" 6-1: a zero byte is found by borrow.) May say yes for a byte above 0x7F. */
-static bool has_special(uint64_t v)
+static inline bool is_special(char c)
 {
-    const uint64_t ones = 0x0101010101010101u, high = ones << 7;
-    uint64_t quote = v ^ ones * '"', slash = v ^ ones * '\\';
+    return (unsigned char)c < 0x20 || c == '"' || c == '\\';
+}
 
-    return ((v - ones * 0x20) | (quote - ones) | (slash - ones)) & ~v & high;
+/* Of WIDE bytes a bit each, the first one lowest: those that have to be escaped in JSON (below 0x20,
+ * quote, backslash) and, with_others, those beyond ASCII. */
+#ifdef __SSE2__
+enum { WIDE = 16 };
+
+static inline uint32_t specials(const char *p, bool with_others)
+{
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1F)), v);
+    __m128i quote = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
+    __m128i slash = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
+    __m128i found = _mm_or_si128(control, _mm_or_si128(quote, slash));
+
+    return (uint32_t)_mm_movemask_epi8(with_others ? _mm_or_si128(found, v) : found);
+}
+#else
+enum { WIDE = 8 };
+
+static inline uint32_t specials(const char *p, bool with_others)
+{
+    uint32_t found = 0;
+
+    for (unsigned i = 0; i < WIDE; i++)
+        found |= (uint32_t)(is_special(p[i]) || (with_others && p[i] & 0x80)) << i;
+    return found;
+}
+#endif
+
+/* The bytes from i on, fewer than WIDE, by looking at the last WIDE. */
+static inline size_t plain_tail(str s, size_t i)
+{
+    uint32_t found = specials(s.ptr + s.len - WIDE, false) >> (WIDE - (s.len - i));
+    return found ? (size_t)__builtin_ctz(found) : s.len - i;
 }
 
 size_t str_plain_prefix(str s)
 {
     size_t i = 0;
-    uint64_t v;
 
-    for (; i + sizeof v <= s.len; i += sizeof v) {
-        memcpy(&v, s.ptr + i, sizeof v);
-        if (has_special(v))
-            break;
+    for (; i + WIDE <= s.len; i += WIDE) {
+        uint32_t found = specials(s.ptr + i, false);
+        if (found)
+            return i + (size_t)__builtin_ctz(found);
     }
-    while (i < s.len && (unsigned char)s.ptr[i] >= 0x20 && s.ptr[i] != '"' && s.ptr[i] != '\\')
+    if (i < s.len && s.len >= WIDE)
+        return i + plain_tail(s, i);
+    while (i < s.len && !is_special(s.ptr[i]))
         i++;
     return i;
 }
 
-void str_lower(char *p, size_t n)
+size_t str_ascii_prefix_in(const char *p, const char *from, const char *end)
+{
+    const char *at = p;
+
+    for (; end - at >= WIDE; at += WIDE) {
+        uint32_t found = specials(at, true);
+        if (found)
+            return (size_t)(at - p) + (size_t)__builtin_ctz(found);
+    }
+    if (end - from >= WIDE) { /* the last bytes of the text, without those before `at` */
+        uint32_t found = specials(end - WIDE, true) >> (WIDE - (end - at));
+        return (size_t)(at - p) + (found ? (size_t)__builtin_ctz(found) : (size_t)(end - at));
+    }
+    while (at < end && !is_special(*at) && (unsigned char)*at < 0x80)
+        at++;
+    return (size_t)(at - p);
+}
+
+static inline void lower8(char *p)
 {
     const uint64_t ones = 0x0101010101010101u, high = ones << 7;
     uint64_t v;
 
-    for (; n >= sizeof v; n -= sizeof v, p += sizeof v) {
-        memcpy(&v, p, sizeof v);
-        uint64_t low7 = v & ~high;
-        uint64_t from_a = low7 + (0x80 - 'A') * ones, beyond_z = low7 + (0x7F - 'Z') * ones;
-        v |= (from_a & ~beyond_z & ~v & high) >> 2;
-        memcpy(p, &v, sizeof v);
+    memcpy(&v, p, sizeof v);
+    uint64_t low7 = v & ~high;
+    uint64_t from_a = low7 + (0x80 - 'A') * ones, beyond_z = low7 + (0x7F - 'Z') * ones;
+    v |= (from_a & ~beyond_z & ~v & high) >> 2;
+    memcpy(p, &v, sizeof v);
+}
+
+void str_lower(char *p, size_t n)
+{
+    size_t i = 0;
+
+    for (; i + 8 <= n; i += 8)
+        lower8(p + i);
+    if (i < n && n >= 8) {
+        lower8(p + n - 8); /* some bytes twice */
+        return;
     }
-    for (; n; n--, p++)
-        *p = lower(*p);
+    for (; i < n; i++)
+        p[i] = lower(p[i]);
 }
 
 bool str_eq_nocase(str a, str b)
@@ -77,6 +139,8 @@ static bool is_space(char c)
 
 str str_trim(str s)
 {
+    if (s.len && (unsigned char)s.ptr[0] > ' ' && (unsigned char)s.ptr[s.len - 1] > ' ')
+        return s;
     while (s.len && is_space(s.ptr[0]))
         s = str_cut(s, 1);
     while (s.len && is_space(s.ptr[s.len - 1]))

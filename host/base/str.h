@@ -47,6 +47,8 @@ bool str_eq_nocase(str a, str b);
 void str_lower(char *p, size_t n);
 /* How many bytes from the front are none of: control characters, quote, backslash. */
 size_t str_plain_prefix(str s);
+/* The same, and only ASCII, from p to the end of a text that begins at `from`. */
+size_t str_ascii_prefix_in(const char *p, const char *from, const char *end);
 /* Is needle in hay, ASCII case ignored? The empty needle is. */
 bool str_contains_nocase(str hay, str needle);
 /* Without spaces, tabs, CR and LF at both ends. */

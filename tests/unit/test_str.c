@@ -162,9 +162,51 @@ static void only_rfc3629_is_utf8(void **state)
         assert_int_equal(str_is_utf8(rows[i].text), rows[i].is_good);
 }
 
+/* Each length and place, so that whole words and what is left of one are both met. */
+static void finds_what_json_escapes(void **state)
+{
+    static const char specials[] = "\"\\\x01\x1f\n";
+    char text[48];
+
+    (void)state;
+    for (size_t len = 0; len <= sizeof text; len++) {
+        memset(text, 'x', sizeof text);
+        assert_int_equal(str_plain_prefix((str){text, len}), len);
+        assert_int_equal(str_ascii_prefix_in(text, text, text + len), len);
+        for (size_t at = 0; at < len; at++) {
+            for (size_t i = 0; i < sizeof specials - 1; i++) {
+                text[at] = specials[i];
+                assert_int_equal(str_plain_prefix((str){text, len}), at);
+                assert_int_equal(str_ascii_prefix_in(text, text, text + len), at);
+                assert_int_equal(str_ascii_prefix_in(text + at / 2, text, text + len), at - at / 2);
+            }
+            text[at] = (char)0xC3;
+            assert_int_equal(str_plain_prefix((str){text, len}), len);
+            assert_int_equal(str_ascii_prefix_in(text, text, text + len), at);
+            text[at] = 'x';
+        }
+    }
+}
+
+static void lowers_ascii_letters_alone(void **state)
+{
+    (void)state;
+    for (size_t len = 0; len <= 40; len++) {
+        char text[40], want[40];
+        for (size_t i = 0; i < len; i++) {
+            text[i] = (char)(i % 3 ? '@' + (char)(i * 7 % 60) : (char)(0x80 + i));
+            want[i] = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] + 32) : text[i];
+        }
+        str_lower(text, len);
+        assert_memory_equal(text, want, len);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(finds_what_json_escapes),
+        cmocka_unit_test(lowers_ascii_letters_alone),
         cmocka_unit_test(slices_compare_by_bytes),
         cmocka_unit_test(ascii_case_is_ignored_and_only_ascii),
         cmocka_unit_test(trim_takes_blanks_at_both_ends_only),
