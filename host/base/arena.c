@@ -225,9 +225,9 @@ void text_addu(struct arena_text *t, uint64_t n)
     char digits[20];
     size_t at = sizeof digits;
 
-    do
+    for (; n >= 10; n /= 10)
         digits[--at] = (char)('0' + n % 10);
-    while (n /= 10);
+    digits[--at] = (char)('0' + n);
     text_add(t, (str){digits + at, sizeof digits - at});
 }
 

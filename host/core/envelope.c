@@ -15,6 +15,16 @@ static void add_member(struct arena_text *t, str name, str value)
     text_add_json(t, value);
 }
 
+/* value: of characters that need no escape. */
+static void add_plain(struct arena_text *t, str name, str value)
+{
+    if (!value.len)
+        return;
+    text_add(t, name);
+    text_add(t, value);
+    text_add(t, S("\""));
+}
+
 static void add_scopes(struct arena_text *t, const struct principal *p)
 {
     text_add(t, S(",\"idg.principal_scopes\":["));
@@ -53,10 +63,10 @@ void envelope_header(struct op *op, struct arena_text *t)
 
     text_add(t, S("{\"header\":{\"mig_version\":\"0.1\",\"message_id\":"));
     text_add_json(t, h->message_id);
-    add_member(t, S("timestamp"), h->timestamp);
-    add_member(t, S("tenant_id"), h->tenant_id.len ? h->tenant_id : S("unknown"));
+    add_plain(t, S(",\"timestamp\":\""), h->timestamp);
+    add_plain(t, S(",\"tenant_id\":\""), h->tenant_id.len ? h->tenant_id : S("unknown"));
     add_member(t, S("session_id"), h->session_id);
-    add_member(t, S("traceparent"), h->traceparent);
+    add_plain(t, S(",\"traceparent\":\""), h->traceparent);
     add_member(t, S("idempotency_key"), h->idempotency_key);
     text_add(t, S(",\"deadline_ms\":"));
     text_addu(t, h->deadline_ms ? h->deadline_ms : POLICY_DEADLINE_MS);

@@ -177,21 +177,47 @@ static bool decode(str segment, struct arena *a, str *ret)
     return out && str_is_utf8(*ret);
 }
 
+/* Is the segment the next one of the path? *ret_after: what follows it, ptr NULL at the end. */
+static inline bool is_next(str rest, str segment, str *ret_after)
+{
+    bool is_last = rest.len == segment.len;
+
+    if (rest.len < segment.len || !(is_last || rest.ptr[segment.len] == '/') ||
+        memcmp(rest.ptr, segment.ptr, segment.len) != 0)
+        return false;
+    *ret_after =
+        is_last ? (str){NULL, 0} : (str){rest.ptr + segment.len + 1, rest.len - segment.len - 1};
+    return true;
+}
+
+static const struct node *walk(const struct node *n, str rest, struct arena *a,
+                               struct route_match *m, size_t params);
+
+/* The next segment as the value of a parameter. */
+static const struct node *walk_param(const struct node *n, str rest, struct arena *a,
+                                     struct route_match *m, size_t params)
+{
+    str after = rest, segment = str_split(&after, '/');
+
+    if (!segment.len || params >= ROUTE_PARAMS_MAX || !decode(segment, a, &m->params[params]))
+        return NULL;
+    return walk(n->param, after, a, m, params + 1);
+}
+
 static const struct node *walk(const struct node *n, str rest, struct arena *a,
                                struct route_match *m, size_t params)
 {
+    str after;
+
     if (!rest.ptr) {
         m->param_count = params;
         return n->methods ? n : NULL;
     }
-    str after = rest, segment = str_split(&after, '/');
-    struct node *c = literal_child((struct node *)(uintptr_t)n, segment);
+    const struct node *c = n->children;
+    while (c && !is_next(rest, c->literal, &after))
+        c = c->next;
     const struct node *found = c ? walk(c, after, a, m, params) : NULL;
-    if (found || !n->param || !segment.len || params >= ROUTE_PARAMS_MAX)
-        return found;
-    if (!decode(segment, a, &m->params[params]))
-        return NULL;
-    return walk(n->param, after, a, m, params + 1);
+    return found || !n->param ? found : walk_param(n, rest, a, m, params);
 }
 
 static str allowed(const struct node *n, struct arena *a)

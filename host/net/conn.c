@@ -89,18 +89,25 @@ static void arm(struct http_conn *c, uint64_t due_ms)
         loop_timer(c->net->loop, &c->timer, due_ms > now ? due_ms - now : 0, on_due);
 }
 
+/* How long a phase may last; 0: as long as it takes. */
+static uint64_t phase_ms(const struct http_limits *m, enum conn_phase phase)
+{
+    switch (phase) {
+    case CONN_IDLE: return m->idle_ms;
+    case CONN_HEAD: return m->header_ms;
+    case CONN_BODY: return m->body_ms;
+    case CONN_LINGER: return LINGER_MS;
+    default: return 0;
+    }
+}
+
 void conn_phase(struct http_conn *c, enum conn_phase phase)
 {
-    const struct http_limits *m = &c->limits;
-    uint64_t now = loop_now_ms(c->net->loop);
-    const uint64_t lasts[] = {
-        [CONN_IDLE] = m->idle_ms, [CONN_HEAD] = m->header_ms, [CONN_BODY] = m->body_ms,
-        [CONN_HANDLING] = 0,      [CONN_LINGER] = LINGER_MS,  [CONN_CLOSING] = 0};
-
     c->phase = phase;
     if (c->is_writing)
         return; /* the write's own time counts until it is over: after_write() */
-    arm(c, lasts[phase] ? now + lasts[phase] : TIMER_NEVER);
+    uint64_t lasts = phase_ms(&c->limits, phase);
+    arm(c, lasts ? loop_now_ms(c->net->loop) + lasts : TIMER_NEVER);
 }
 
 static void refuse_slow(struct http_conn *c)

@@ -157,24 +157,35 @@ static void split_target(struct exchange *x)
     x->query = rest;
 }
 
-static str whole_host(struct exchange *x, unsigned *ret_count)
-{
-    str host = {NULL, 0};
+/* What the connection itself wants of a header. */
+struct head_facts {
+    str host, expect;
+    unsigned hosts;
+    bool has_coding;
+};
 
-    *ret_count = 0;
-    for (uint32_t i = 0; i < x->header_count; i++)
-        if (str_eq(x->headers[i].name, S("host"))) {
-            host = x->headers[i].value;
-            (*ret_count)++;
+static void note_header(struct head_facts *f, const mig_header *h)
+{
+    switch (h->name.len) {
+    case 4:
+        if (str_eq(h->name, S("host"))) {
+            f->host = h->value;
+            f->hosts++;
         }
-    return host;
+        break;
+    case 6:
+        if (str_eq(h->name, S("expect")))
+            f->expect = h->value;
+        break;
+    case 17: f->has_coding |= str_eq(h->name, S("transfer-encoding")); break;
+    default: break;
+    }
 }
 
-static int fill_exchange(struct http_conn *c)
+static int fill_exchange(struct http_conn *c, struct head_facts *f)
 {
     struct exchange *x = c->x;
     mig_header *h = arena_alloc(x->arena, (c->line_count + 1) * sizeof *h);
-    unsigned hosts;
 
     if (!h)
         return refuse(c, 503, "memory");
@@ -182,6 +193,7 @@ static int fill_exchange(struct http_conn *c)
         const struct head_line *l = &c->lines[i];
         h[i] = (mig_header){{c->head.ptr + l->name, l->name_len},
                             str_trim((str){c->head.ptr + l->value, l->value_len})};
+        note_header(f, &h[i]);
     }
     x->headers = h;
     x->header_count = c->line_count;
@@ -189,23 +201,21 @@ static int fill_exchange(struct http_conn *c)
     x->is_head = c->parser.method == HTTP_HEAD;
     x->target = (str){c->head.ptr, c->url_len};
     split_target(x);
-    x->authority = whole_host(x, &hosts);
+    x->authority = f->host;
     bool is_11 = c->parser.http_major == 1 && c->parser.http_minor == 1;
     if (c->parser.http_major != 1)
         return refuse(c, 505, "http_version");
-    if (hosts > 1 || (is_11 && hosts == 0))
+    if (f->hosts > 1 || (is_11 && f->hosts == 0))
         return refuse(c, 400, "host_header");
-    if (!is_11 && exchange_header(x, S("transfer-encoding")).ptr)
+    if (!is_11 && f->has_coding)
         return refuse(c, 400, "transfer_encoding");
     if (c->parser.upgrade && c->parser.method == HTTP_CONNECT)
         return refuse(c, 405, "connect_method");
     return 0;
 }
 
-static int answer_expect(struct http_conn *c)
+static int answer_expect(struct http_conn *c, str expect)
 {
-    str expect = exchange_header(c->x, S("expect"));
-
     if (!expect.ptr)
         return 0;
     if (!str_eq_nocase(expect, S("100-continue")))
@@ -220,7 +230,8 @@ static int on_head(llhttp_t *p)
 {
     struct http_conn *c = conn_of(p);
     struct exchange *x = c->x;
-    int fault = fill_exchange(c);
+    struct head_facts facts = {0};
+    int fault = fill_exchange(c, &facts);
 
     if (fault)
         return fault;
@@ -231,7 +242,7 @@ static int on_head(llhttp_t *p)
     if (has_length && p->content_length > x->max_body)
         return refuse(c, 413, "body_too_large");
     conn_phase(c, CONN_BODY);
-    fault = has_length || p->flags & F_CHUNKED ? answer_expect(c) : 0;
+    fault = has_length || p->flags & F_CHUNKED ? answer_expect(c, facts.expect) : 0;
     if (fault)
         return fault;
     if (has_length && p->content_length) {
@@ -382,11 +393,11 @@ static void add_phrase(struct arena_text *t, unsigned status)
 /* RFC 9110 5.6.2 */
 static bool is_token(str s)
 {
-    static const bool is_tchar[256] = {
-        ['!'] = true,         ['#' ... '\''] = true, ['*' ... '+'] = true,
-        ['-' ... '.'] = true, ['0' ... '9'] = true,  ['A' ... 'Z'] = true,
-        ['^' ... 'z'] = true, ['|'] = true,          ['~'] = true};
-    bool all = s.len > 0;
+    static const unsigned char is_tchar[256] = {
+        ['!'] = 1,         ['#' ... '\''] = 1, ['*' ... '+'] = 1,
+        ['-' ... '.'] = 1, ['0' ... '9'] = 1,  ['A' ... 'Z'] = 1,
+        ['^' ... 'z'] = 1, ['|'] = 1,          ['~'] = 1};
+    unsigned all = s.len > 0;
 
     for (size_t i = 0; i < s.len; i++)
         all &= is_tchar[(unsigned char)s.ptr[i]];
@@ -413,13 +424,14 @@ static bool is_field_value(str s)
 
 static bool is_own(str name)
 {
-    static const str own[] = {S("connection"), S("content-length"), S("transfer-encoding"),
-                              S("date"),       S("keep-alive"),     S("upgrade")};
-
-    for (size_t i = 0; i < countof(own); i++)
-        if (own[i].len == name.len && str_eq_nocase(own[i], name))
-            return true;
-    return false;
+    switch (name.len) {
+    case 4: return str_eq_nocase(name, S("date"));
+    case 7: return str_eq_nocase(name, S("upgrade"));
+    case 10: return str_eq_nocase(name, S("connection")) || str_eq_nocase(name, S("keep-alive"));
+    case 14: return str_eq_nocase(name, S("content-length"));
+    case 17: return str_eq_nocase(name, S("transfer-encoding"));
+    default: return false;
+    }
 }
 
 mig_status exchange_head(struct exchange *x, unsigned status, const mig_header *headers,
