@@ -10,7 +10,7 @@ PREFIX ?= /usr/local
 PAIRS ?= 5
 FUZZ_SECONDS = $(or $(SECONDS),10)
 SOAK_SECONDS = $(or $(SECONDS),60)
-sources = $(shell git ls-files '*.c' '*.h' | grep -v '@')
+sources = $(shell git ls-files -co --exclude-standard '*.c' '*.h' | grep -v '@')
 
 # $(call cmake,PRESET[,TARGET]): configure when new, build.
 cmake = cmake --preset $(1) >/dev/null && cmake --build --preset $(1) -j $(JOBS) $(2:%=--target %)

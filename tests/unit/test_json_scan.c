@@ -25,11 +25,38 @@ static void takes_what_programs_answer(void **state)
 static void doubts_the_rest(void **state)
 {
     static const char *const doubtful[] = {
-        "",        " ",         "{",          "}",         "[1,]",        "{\"a\":1,}", "{\"a\"}",
-        "{\"a\":}", "{a:1}",     "[1 2]",      "01",        "1.5",         "1e400",      "-",
-        "+1",      "tru",       "truex",      "\"a",       "\"\t\"",      "\"\\x\"",    "\"\\u0041\"",
-        "\"\\",    "1 1",       "[[]",        "[]]",       "{\"a\":1]",   "[1}",        "\"\xc3\xa9\"",
-        "{\"\":1}", "{\"a\":1,\"a\":2}", "{\"x\":{\"b\":1,\"c\":2,\"b\":3}}", "123456789012345678901",
+        "",
+        " ",
+        "{",
+        "}",
+        "[1,]",
+        "{\"a\":1,}",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{a:1}",
+        "[1 2]",
+        "01",
+        "1.5",
+        "1e400",
+        "-",
+        "+1",
+        "tru",
+        "truex",
+        "\"a",
+        "\"\t\"",
+        "\"\\x\"",
+        "\"\\u0041\"",
+        "\"\\",
+        "1 1",
+        "[[]",
+        "[]]",
+        "{\"a\":1]",
+        "[1}",
+        "\"\xc3\xa9\"",
+        "{\"\":1}",
+        "{\"a\":1,\"a\":2}",
+        "{\"x\":{\"b\":1,\"c\":2,\"b\":3}}",
+        "123456789012345678901",
     };
 
     (void)state;
@@ -61,7 +88,8 @@ static unsigned next(unsigned *seed)
 static void never_takes_what_the_parser_refuses(void **state)
 {
     static const char alphabet[] = "{}[]\",:\\tn0 1-.eab\x01\x7f\xc3";
-    static const char sound[] = "{\"ab\":[1,-2,{\"c\":\"d\\\"e\"},[]],\"ba\":{\"ab\":true,\"b\":null}}";
+    static const char sound[] =
+        "{\"ab\":[1,-2,{\"c\":\"d\\\"e\"},[]],\"ba\":{\"ab\":true,\"b\":null}}";
     struct arena_pool pool = {0};
     unsigned seed = 7, taken = 0;
 
