@@ -28,7 +28,7 @@ static mig_status submit(const mig_host *h, mig_call ex, const mig_submit *s)
     mig_submit in = {0};
 
     if (!s || s->struct_size < offsetof(mig_submit, on_done) + sizeof s->on_done || !s->on_done ||
-        s->operation > MIG_OP_HEARTBEAT)
+        s->operation > MIG_OP_SUBSCRIBE)
         return MIG_E_ARG;
     memcpy(&in, s, s->struct_size < sizeof in ? s->struct_size : sizeof in);
     struct call *c = call_hold(i->core, i, ex);
@@ -74,7 +74,7 @@ static mig_status hear(struct core *core, struct instance *binding, mig_call h, 
     switch (word) {
     case WORD_MESSAGE: return call_message(c, json);
     case WORD_HALF_CLOSE: call_half_close(c); break;
-    case WORD_RESUME: op_resume(op); break;
+    case WORD_RESUME: frames_resume(op); break;
     }
     return MIG_OK;
 }

@@ -2,6 +2,7 @@
 #include "abi/pending.h"
 #include "abi/tables.h"
 #include "base/check.h"
+#include "base/sse.h"
 #include "mig/ext/http.h"
 
 #include <stdlib.h>
@@ -68,9 +69,25 @@ static mig_status respond(const mig_host *h, mig_call ex, uint32_t status,
     return answer;
 }
 
+static mig_status event(const mig_host *h, mig_call ex, const mig_http_event *e)
+{
+    const struct sse_record r = {e->name, e->id, e->data, e->retry_ms};
+    struct instance *i = instance_of(h);
+
+    if (!sse_is_valid(&r))
+        return MIG_E_ARG;
+    char *text = malloc(sse_size(&r));
+    must(text);
+    const mig_payload p = {{text, (size_t)(sse_write(&r, text) - text)}, free, text};
+    mig_status status = call_send(i->core, i, ex, &p);
+    if (status == MIG_E_AGAIN)
+        free(text);
+    return status;
+}
+
 const void *table_http(struct instance *i)
 {
-    static const mig_ext_http table = {sizeof table, 0, respond};
+    static const mig_ext_http table = {sizeof table, 0, respond, event};
     (void)i;
     return &table;
 }

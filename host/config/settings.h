@@ -65,8 +65,9 @@ struct settings {
     int64_t max_url_bytes;     /* http.max_url_bytes     8192 */
     int64_t max_connections;   /* http.max_connections   10000 per loop; restart not needed */
     /* calls */
-    int64_t stream_credit_bytes;  /* stream.credit_bytes  262144 */
-    int64_t stream_credit_frames; /* stream.credit_frames 64 */
+    int64_t stream_credit_bytes; /* stream.credit_bytes  262144 */
+    int64_t stream_queue;        /* mig.stream_queue 256         */
+    int64_t stream_stall_ms;     /* mig.stream_stall_ms 30000    */
     int64_t
         instance_concurrency; /* instance.max_concurrency 64: POOL handlers of one instance at a time */
     int64_t instance_queue;  /* instance.queue 1024: waiting behind them */

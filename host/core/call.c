@@ -203,9 +203,10 @@ struct call *call_open(struct call_table *t, const struct call_spec *spec)
     list_init(&c->children);
     list_push(&t->open, &c->in_table);
     const struct policy *p = &spec->gen->policy;
-    atomic_store_explicit(&c->credit_bytes, (int64_t)p->stream_credit_bytes, memory_order_relaxed);
-    atomic_store_explicit(&c->credit_frames, (int64_t)p->stream_credit_frames,
-                          memory_order_relaxed);
+    uint64_t bytes = spec->credit_bytes ? spec->credit_bytes : p->stream_credit_bytes;
+    uint64_t frames = spec->credit_frames ? spec->credit_frames : p->stream_credit_frames;
+    atomic_store_explicit(&c->credit_bytes, (int64_t)bytes, memory_order_relaxed);
+    atomic_store_explicit(&c->credit_frames, (int64_t)frames, memory_order_relaxed);
     atomic_store_explicit(&c->wants_writable, false, memory_order_relaxed);
     atomic_store_explicit(&c->instance, spec->instance, memory_order_relaxed);
     instance_debt_add(spec->instance, 1);

@@ -130,6 +130,7 @@ struct call {
 struct call_child {
     struct list link;
     void (*cancel)(struct call_child *child);
+    void (*room)(struct call_child *child); /* the parent takes frames again; NULL: not told */
 };
 
 /* The slots of one loop. Made by core_new(). */
@@ -147,6 +148,7 @@ struct call_spec {
     void *owner;
     uint64_t deadline_ns;
     uint32_t hops;
+    uint32_t credit_bytes, credit_frames; /* on the way to the caller; 0: as the policy says */
 };
 /* Home loop. A new open call with debt on its instance; call_start() must follow. NULL: no slot. */
 struct call *call_open(struct call_table *t, const struct call_spec *spec);

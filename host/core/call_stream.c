@@ -56,10 +56,16 @@ static void run_writable(struct call *c, struct strand_event *e)
 static void tell_writable(struct call *c)
 {
     call_wake(c);
-    if (!atomic_load(&c->wants_writable) || !c->handler.on_writable ||
-        atomic_exchange(&c->writable_is_queued, true))
+    if (!atomic_load(&c->wants_writable) || atomic_load(&c->writable_is_queued))
         return;
     atomic_store(&c->wants_writable, false);
+    for (struct list *at = c->children.next; at != &c->children; at = at->next) {
+        struct call_child *child = container_of(at, struct call_child, link);
+        if (child->room)
+            child->room(child);
+    }
+    if (!c->handler.on_writable || atomic_exchange(&c->writable_is_queued, true))
+        return;
     c->ev_writable.run = run_writable;
     call_strand_push(c, &c->ev_writable);
 }

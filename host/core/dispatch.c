@@ -5,11 +5,7 @@
 #include "base/log.h"
 #include "core/gate.h"
 
-#include <stdlib.h>
-
 static const struct call_kind invocation;
-
-enum { FRAME_ARENA_LIMIT = 64 << 20 };
 
 struct op *op_of_call(struct call *c)
 {
@@ -18,15 +14,62 @@ struct op *op_of_call(struct call *c)
 
 /* --- the answer --------------------------------------------------------------------------------- */
 
-static str wrapped(struct op *op, str value)
+static bool is_empty_object(str json)
+{
+    return str_trim((str){json.ptr + 1, json.len - 2}).len == 0;
+}
+
+static bool has_member(struct op *op, str json, str name)
+{
+    struct json doc;
+
+    return json_parse(&doc, op->arena, json, NULL) && json_get(doc.root, name);
+}
+
+/* The result has a member `frames` of its own. */
+static str nested(struct op *op, str result)
 {
     struct arena_text t;
 
-    text_init(&t, op->arena, value.len + 16);
+    text_init(&t, op->arena, result.len + 16);
     text_add(&t, S("{\"result\":"));
-    text_add(&t, value);
+    text_add(&t, result);
     text_add(&t, S("}"));
     return t.has_failed ? S("{}") : text_str(&t);
+}
+
+/* The frames of a stream for a caller that gets one answer (MIG v0.1 11.2). */
+static str gathered(struct op *op, str result)
+{
+    struct arena_text *list = &op->frames.gathered, t;
+
+    if (has_member(op, result, S("frames")))
+        result = nested(op, result);
+    text_init(&t, op->arena, result.len + list->len + 16);
+    text_add(&t, (str){result.ptr, result.len - 1});
+    text_add(&t, is_empty_object(result) ? S("\"frames\":[") : S(",\"frames\":["));
+    text_add(&t, text_str(list));
+    text_add(&t, S("]}"));
+    return t.has_failed || list->has_failed ? (str){NULL, 0} : text_str(&t);
+}
+
+static bool is_gathered(const struct op *op)
+{
+    return op->mode != MIG_MODE_UNARY && op->frames.style == STYLE_GATHER && !op->done;
+}
+
+/* The whole answer as the binding wants it. */
+static str rendered(struct op *op, str text)
+{
+    struct arena_text t;
+
+    if (is_gathered(op))
+        text = gathered(op, text);
+    if (!text.ptr || op->frames.style != STYLE_FRAMES)
+        return text.ptr ? envelope_invoke(op, text) : text;
+    text_init(&t, op->arena, 768 + text.len);
+    envelope_frame(op, &t, text, /*is_last=*/true);
+    return t.has_failed ? (str){NULL, 0} : text_str(&t);
 }
 
 /* What callers do not see of an internal error goes to the log. */
@@ -55,9 +98,8 @@ static void answer_result(struct op *op, str json)
         answer_internal(op, S("{\"reason\":\"invalid_provider_output\"}"));
         return;
     }
-    if (text.ptr[0] != '{')
-        text = wrapped(op, text);
-    str envelope = op->done ? (str){NULL, 0} : envelope_invoke(op, text);
+    text = envelope_object(op->arena, text);
+    str envelope = op->done ? (str){NULL, 0} : rendered(op, text);
     if (!op->done && !envelope.ptr) {
         answer_internal(op, S("{\"reason\":\"memory\"}"));
         return;
@@ -123,109 +165,11 @@ static void on_start(struct call *c)
     op->invoke(op->provider->self, c->handler.data, call_handle(c), &op->request);
 }
 
-/* --- frames to the binding ----------------------------------------------------------------------
- *
- * One frame at a time is offered on the parent's strand. The call keeps it, and with it the end,
- * until the binding has taken it: on_frame() says MIG_E_AGAIN while it is offered and MIG_OK when it
- * comes back for a frame that was taken. */
-
-void op_frame_drop(struct op *op)
-{
-    free((char *)(uintptr_t)op->frame.ptr);
-    op->frame = (str){NULL, 0};
-}
-
-/* Home loop: the binding has looked at the frame. */
-static void frame_looked_at(struct task *t)
-{
-    struct op *op = container_of(t, struct op, frame_task);
-    struct call *c = op->call;
-
-    if (op->frame_status == MIG_E_AGAIN) {
-        op->frame_state = FRAME_BLOCKED; /* until op_resume() */
-        return;
-    }
-    op_frame_drop(op);
-    op->frame_state = FRAME_TAKEN;
-    if (!c)
-        return;
-    if (op->frame_status == MIG_E_GONE)
-        call_abort(c, CALL_CANCEL,
-                   &(struct call_result){.status = MIG_TIMEOUT,
-                                         .retry = 2,
-                                         .message = S("invocation cancelled: the client left"),
-                                         .details = S("{\"reason\":\"cancelled\"}")});
-    else
-        call_flow_resume(c);
-}
-
-/* On the parent's strand. */
-static void run_frame(struct call *parent, struct strand_event *e)
-{
-    struct op *op = container_of(e, struct op, ev_frame);
-
-    op->frame_status =
-        op->in.on_frame(op->instance->self, op->in.tag, call_handle(parent), op->frame);
-    op->frame_task.run = frame_looked_at;
-    if (loop_is_current(op->home))
-        loop_defer(op->home, &op->frame_task);
-    else
-        loop_post(op->home, &op->frame_task);
-}
-
-static void offer_frame(struct op *op)
-{
-    op->frame_state = FRAME_OFFERED;
-    op->ev_frame.run = run_frame;
-    call_strand_push(op->parent, &op->ev_frame);
-}
-
-void op_resume(struct op *op)
-{
-    if (op->frame_state == FRAME_BLOCKED)
-        offer_frame(op);
-}
-
-static bool frame_is_json(struct op *op, str bytes)
-{
-    struct arena *a = arena_new(&op->home->chunks, FRAME_ARENA_LIMIT);
-    bool is_json = a && json_check(a, bytes, NULL);
-
-    if (a)
-        arena_unref(a);
-    return is_json;
-}
-
-static mig_status on_frame(struct call *c, str bytes)
-{
-    struct op *op = c->owner;
-
-    if (!op->in.on_frame || op->mode == MIG_MODE_UNARY)
-        return MIG_E_GONE; /* nobody listens */
-    if (op->frame_state == FRAME_TAKEN) {
-        op->frame_state = FRAME_NONE;
-        return MIG_OK;
-    }
-    if (op->frame_state != FRAME_NONE)
-        return MIG_E_AGAIN;
-    if (!frame_is_json(op, bytes)) {
-        log_internal(op, S("a frame of the provider is not JSON"), S(""));
-        call_abort(c, CALL_STOP,
-                   &(struct call_result){.status = MIG_INTERNAL,
-                                         .details = S("{\"reason\":\"invalid_provider_output\"}")});
-        return MIG_E_GONE;
-    }
-    op->frame = (str){str_dup(bytes), bytes.len};
-    must(op->frame.ptr);
-    offer_frame(op);
-    return MIG_E_AGAIN;
-}
-
 static const struct call_kind invocation = {
     .name = "invocation",
     .start = on_start,
     .answer = on_answer,
-    .frame = on_frame,
+    .frame = frames_take,
     .free = on_free,
 };
 
@@ -359,8 +303,10 @@ mig_status stage_dispatch(struct op *op)
         return op_fail(op, MIG_TIMEOUT, "cancelled", "invocation cancelled: before it began");
     }
     op->child.cancel = cancel_child;
+    op->child.room = frames_room;
     list_push(&op->parent->children, &op->child.link);
     if (op->mode != MIG_MODE_UNARY && op->in.on_open) {
+        op->is_open = true;
         op->ev_open.run = run_open;
         call_strand_push(op->parent, &op->ev_open);
     }

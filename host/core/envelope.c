@@ -51,6 +51,10 @@ static void add_meta(struct arena_text *t, const struct op *op)
     text_add(t, S("\"idg.principal_subject\":"));
     text_add_json(t, op->principal->subject);
     add_scopes(t, op->principal);
+    if (op->frames.seq) {
+        text_add(t, S(",\"mig.frame_seq\":"));
+        text_addu(t, op->frames.seq);
+    }
     text_add(t, S(",\"idg.product_tier\":\"core\",\"idg.meter_key\":"
                   "\"invocations_capability_tier\",\"mig.binding\":\""));
     text_add(t, op->in.binding);
@@ -121,6 +125,76 @@ str envelope_error(struct op *op, const struct call_result *r)
     text_init(&t, op->arena, 768);
     envelope_header(op, &t);
     text_add(&t, S(","));
+    add_error(&t, r);
+    text_add(&t, S("}"));
+    return t.has_failed ? (str){NULL, 0} : text_str(&t);
+}
+
+str envelope_object(struct arena *a, str json)
+{
+    struct arena_text t;
+
+    if (json.ptr[0] == '{')
+        return json;
+    text_init(&t, a, json.len + 16);
+    text_add(&t, S("{\"result\":"));
+    text_add(&t, json);
+    text_add(&t, S("}"));
+    return t.has_failed ? S("{}") : text_str(&t);
+}
+
+/* A raw line break in JSON can only be white space. */
+void text_add_line(struct arena_text *t, str json)
+{
+    size_t from = t->len;
+
+    text_add(t, json);
+    if (t->has_failed || !json.len ||
+        (!memchr(json.ptr, '\n', json.len) && !memchr(json.ptr, '\r', json.len)))
+        return;
+    for (size_t i = from; i < t->len; i++)
+        if (t->ptr[i] == '\n' || t->ptr[i] == '\r')
+            t->ptr[i] = ' ';
+}
+
+/* The next StreamFrame up to its kind (MIG v0.1 6.1). */
+static void begin_frame(struct op *op, struct arena_text *t)
+{
+    op->frames.seq++;
+    envelope_header(op, t);
+    text_add(t, S(",\"stream_id\":"));
+    text_add_json(t, op->frames.stream_id);
+    text_add(t, S(",\"capability\":"));
+    text_add_json(t, op->cap             ? str_of(op->cap->id)
+                     : op->in.target.len ? op->in.target
+                                         : op->capability_in);
+}
+
+void envelope_frame(struct op *op, struct arena_text *t, str payload, bool is_last)
+{
+    begin_frame(op, t);
+    text_add(t, S(",\"kind\":\"response\",\"payload\":"));
+    text_add_line(t, payload);
+    text_add(t, is_last ? S(",\"end_stream\":true}") : S("}"));
+}
+
+void envelope_control(struct op *op, struct arena_text *t, str payload)
+{
+    begin_frame(op, t);
+    text_add(t, S(",\"kind\":\"control\",\"payload\":"));
+    text_add(t, payload);
+    text_add(t, S("}"));
+}
+
+str envelope_error_frame(struct op *op, const struct call_result *r)
+{
+    struct arena_text t;
+
+    text_init(&t, op->arena, 896);
+    if (op->frames.state == FRAME_BLOCKED)
+        op->frames.seq--; /* that frame was not taken and will not be */
+    begin_frame(op, &t);
+    text_add(&t, S(",\"kind\":\"error\",\"end_stream\":true,"));
     add_error(&t, r);
     text_add(&t, S("}"));
     return t.has_failed ? (str){NULL, 0} : text_str(&t);

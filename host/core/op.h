@@ -40,6 +40,27 @@ struct op_header {
 
 enum frame_state { FRAME_NONE, FRAME_OFFERED, FRAME_BLOCKED, FRAME_TAKEN };
 
+/* How many StreamFrames a binding wants to see. */
+enum frame_style { STYLE_GATHER, STYLE_RAW, STYLE_FRAMES };
+
+/* The frames of one op on their way to the binding (frames.c). */
+struct frames {
+    struct arena *arena; /* of text: the one frame that is offered */
+    str text;
+    enum frame_state state;
+    mig_status status; /* strand -> home loop */
+    struct task task;
+    enum frame_style style;
+    str stream_id;
+    uint64_t seq;               /* mig.frame_seq of the last one            */
+    struct arena_text gathered; /* STYLE_GATHER: frames with commas between */
+    uint64_t limit, stall_ms;   /* of the policy                            */
+    struct timer stall;         /* runs while the binding takes nothing     */
+    bool was_blocked;           /* the binding has refused a frame          */
+    bool is_slow;               /* the caller was told of backpressure      */
+    bool has_notice;            /* what is offered is such a notice         */
+};
+
 struct op {
     struct task task;
     struct core *core;
@@ -76,10 +97,7 @@ struct op {
     bool is_counted; /* counted as in flight by quota.c */
     uint64_t started_ns;
     struct tenant_load *load;
-    str frame; /* malloc'ed: the one frame on its way to the binding */
-    enum frame_state frame_state;
-    mig_status frame_status; /* strand -> home loop */
-    struct task frame_task;
+    struct frames frames;
 
     struct call_result error; /* what op_fail() wrote */
     mig_outcome out;
@@ -89,7 +107,8 @@ struct op {
     void *done_tag;
     mig_request request;
     bool is_answered;
-    bool owns_arena; /* nested: an arena of its own */
+    bool is_open;    /* the binding was told of the stream */
+    bool owns_arena; /* nested: an arena of its own        */
 };
 
 /* Write the error and return its status, so that a stage can say: return op_fail(...). reason and
@@ -107,8 +126,13 @@ bool op_header_text(const struct op *op, enum header_member m, str mirror, str *
  * answer (only for bindings). */
 void op_answer(struct op *op, const struct call_result *r, str envelope);
 void op_answer_error(struct op *op, const struct call_result *r);
-/* The copy of a frame that was not taken. */
-void op_frame_drop(struct op *op);
+
+/* frames.c. Home loop. */
+mig_status frames_take(struct call *c, str bytes); /* call_kind.frame of invocations   */
+void frames_begin(struct op *op);                  /* stage_mode has found a stream    */
+void frames_end(struct op *op);                    /* what is left of a frame is freed */
+void frames_resume(struct op *op);                 /* the binding takes frames again   */
+void frames_room(struct call_child *child);        /* so does the exchange             */
 
 /* The stages. Each in the file of its concern. */
 mig_status stage_envelope(struct op *op);    /* header.c: JSON, header normalization      */
@@ -130,14 +154,22 @@ mig_status stage_heartbeat(struct op *op);   /* control_ops.c                   
 void concurrency_leave(struct op *op);
 /* authz.c: may the principal invoke it? */
 bool authz_may_invoke(const struct principal *p, const struct capability *c);
-/* dispatch.c. Home loop: the binding takes frames again. */
-void op_resume(struct op *op);
 
 /* envelope.c: answers as JSON text in the op's arena; NULL ptr when memory is out. */
 void envelope_header(struct op *op,
                      struct arena_text *t); /* {"header":{...} without the brace that ends it all */
 str envelope_invoke(struct op *op, str payload);
 str envelope_error(struct op *op, const struct call_result *r);
+/* A result or frame that is no object becomes the member `result` of one (MIG v0.1 9.3). */
+str envelope_object(struct arena *a, str json);
+/* A StreamFrame of kind response in t; payload: JSON text. */
+void envelope_frame(struct op *op, struct arena_text *t, str payload, bool is_last);
+/* A StreamFrame of kind control. */
+void envelope_control(struct op *op, struct arena_text *t, str payload);
+/* The terminal StreamFrame of kind error. */
+str envelope_error_frame(struct op *op, const struct call_result *r);
+/* JSON value text on one line. */
+void text_add_line(struct arena_text *t, str json);
 /* For errors outside of any operation (no route, malformed HTTP). */
 /* details with a reason alone: {"reason":"..."} */
 str envelope_reason(struct arena *a, str reason);

@@ -74,9 +74,7 @@ mig_status stage_mode(struct op *op)
     if (!(op->cap->modes & op->mode))
         return op_fail(op, MIG_INVALID_REQUEST, "mode_not_supported",
                        "the capability does not offer the requested mode");
-    if (op->mode != MIG_MODE_UNARY && !op->in.on_frame)
-        return op_fail(op, MIG_INVALID_REQUEST, "mode_not_supported",
-                       "this binding carries unary calls only");
+    frames_begin(op);
     return MIG_OK;
 }
 
@@ -224,7 +222,7 @@ static void leave(struct task *t)
     struct op *op = container_of(t, struct op, task);
     struct call *parent = op->parent;
 
-    op_frame_drop(op);
+    frames_end(op);
     if (op->owns_arena)
         arena_unref(op->arena);
     call_drop(parent);
@@ -265,6 +263,7 @@ void op_answer(struct op *op, const struct call_result *r, str envelope)
         .retry = r->retry,
         .envelope = envelope,
         .message_id = op->header.message_id,
+        .flags = op->frames.style == STYLE_FRAMES && !op->done ? MIG_OUTCOME_FRAME : 0,
     };
     if (op->answered_here) {
         op->answered_here(op);
@@ -277,5 +276,10 @@ void op_answer(struct op *op, const struct call_result *r, str envelope)
 
 void op_answer_error(struct op *op, const struct call_result *r)
 {
-    op_answer(op, r, op->done ? (str){NULL, 0} : envelope_error(op, r));
+    bool is_frame = op->frames.style == STYLE_FRAMES;
+
+    op_answer(op, r,
+              op->done   ? (str){NULL, 0}
+              : is_frame ? envelope_error_frame(op, r)
+                         : envelope_error(op, r));
 }

@@ -12,7 +12,7 @@ struct policy {
     bool is_strict_json;
     uint64_t max_deadline_ms;
     uint64_t max_inflight, max_inflight_tenant;
-    uint64_t stream_credit_bytes, stream_credit_frames;
+    uint64_t stream_credit_bytes, stream_credit_frames, stream_stall_ms;
     uint64_t instance_concurrency, instance_queue;
     uint64_t drain_streams_ms, drain_grace_ms;
 };

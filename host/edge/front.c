@@ -6,7 +6,8 @@
 #include "edge/route.h"
 #include "mig/sdk/status.h"
 
-enum { DEADLINE_SLACK_MS = 10000 };
+enum { DEADLINE_SLACK_MS = 10000, KEEPALIVE_MS = 15000 };
+enum { CREDIT_BYTES = 262144, CREDIT_FRAMES = 64 }; /* behind the queues of the calls within */
 
 /* One request on its way: made when the head is there, used when the body is. */
 struct visit {
@@ -22,6 +23,8 @@ struct visit {
     str message_id; /* of the answer, once there is a head */
     mig_http_request request;
     str params[ROUTE_PARAMS_MAX];
+    struct timer keepalive; /* of event streams */
+    bool is_quiet;          /* nothing was sent since it was started */
     bool is_refused;
     mig_status refusal;
     unsigned refusal_http;
@@ -111,7 +114,49 @@ static void start(struct call *c)
 static mig_status frame(struct call *c, str bytes)
 {
     struct visit *v = c->owner;
+
+    v->is_quiet = false;
     return exchange_write(v->x, bytes);
+}
+
+/* --- event streams: a comment while nothing happens, for proxies that cut what is silent (MIG v0.1
+ * 11.3) ------------------------------------------------------------------------------------------ */
+
+static void keep_alive(struct timer *t)
+{
+    struct visit *v = container_of(t, struct visit, keepalive);
+
+    if (v->is_quiet && exchange_write(v->x, S(": keepalive\n\n")) == MIG_E_GONE)
+        return;
+    v->is_quiet = true;
+    loop_timer(v->x->loop, &v->keepalive, KEEPALIVE_MS, keep_alive);
+}
+
+static bool is_event_stream(const mig_header *h, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (str_eq_nocase(h[i].name, S("content-type")) &&
+            str_starts(h[i].value, S("text/event-stream")))
+            return true;
+    return false;
+}
+
+static mig_status give_head(struct visit *v, uint32_t status, const mig_header *h, uint32_t count)
+{
+    mig_status answer = exchange_head(v->x, status, h, count);
+
+    if (answer == MIG_OK && is_event_stream(h, count)) {
+        v->is_quiet = true;
+        loop_timer(v->x->loop, &v->keepalive, KEEPALIVE_MS, keep_alive);
+    }
+    return answer;
+}
+
+static void forget(struct call *c)
+{
+    struct visit *v = c->owner;
+
+    timer_stop(&v->x->loop->timers, &v->keepalive);
 }
 
 /* Every answer carries MIG-Message-ID (MIG v0.1 2): the plugin's, the client's, or a new one. */
@@ -123,7 +168,7 @@ static mig_status respond(struct call *c, uint32_t status, const void *headers, 
     for (uint32_t i = 0; i < count; i++)
         if (str_eq_nocase(given[i].name, S("MIG-Message-ID"))) {
             v->message_id = arena_copy(c->arena, given[i].value);
-            return exchange_head(v->x, status, given, count);
+            return give_head(v, status, given, count);
         }
     mig_header *all = arena_alloc(c->arena, (count + 1) * sizeof *all);
     str sent = exchange_header(v->x, S("mig-message-id"));
@@ -133,7 +178,7 @@ static mig_status respond(struct call *c, uint32_t status, const void *headers, 
         memcpy(all, given, count * sizeof *all);
     v->message_id = sent.len && str_is_visible(sent, 128) ? sent : new_id(c->arena);
     all[count] = (mig_header){S("MIG-Message-ID"), v->message_id};
-    return exchange_head(v->x, status, all, count + 1);
+    return give_head(v, status, all, count + 1);
 }
 
 /* What callers may see of an error that no binding has put into words. */
@@ -180,7 +225,13 @@ static void answer(struct call *c, const struct call_result *r)
 }
 
 static const struct call_kind kind = {
-    .name = "http", .start = start, .answer = answer, .frame = frame, .respond = respond};
+    .name = "http",
+    .start = start,
+    .answer = answer,
+    .frame = frame,
+    .respond = respond,
+    .free = forget,
+};
 
 static void gone(struct exchange *x)
 {
@@ -325,6 +376,8 @@ static void request(struct exchange *x)
                                                                     .handler = &v->route->handler,
                                                                     .owner = v,
                                                                     .deadline_ns = deadline_of(v),
+                                                                    .credit_bytes = CREDIT_BYTES,
+                                                                    .credit_frames = CREDIT_FRAMES,
                                                                 });
         if (!v->call || !call_start(v->call)) {
             v->call = NULL;

@@ -488,7 +488,7 @@ static void seal_head(struct exchange *x, int64_t length)
     if (x->must_close || x->conn->net->is_draining) {
         x->must_close = true;
         text_add(t, S("\r\nConnection: close"));
-    } else if (is_10) {
+    } else if (is_10 || x->is_chunked) {
         text_add(t, S("\r\nConnection: keep-alive"));
     }
     text_add(t, S("\r\nDate: "));

@@ -109,6 +109,8 @@ struct mig_host {
     const void *(*get_extension)(const mig_host *h, const char *id);
 };
 
+enum mig_outcome_flag { MIG_OUTCOME_FRAME = 1 }; /* envelope is a terminal StreamFrame */
+
 /* What became of something a plugin asked for. Valid during the callback that brings it. */
 typedef struct mig_outcome {
     uint32_t struct_size;
@@ -117,6 +119,7 @@ typedef struct mig_outcome {
     uint32_t retry_after_ms, retry; /* as in mig_error                                 */
     mig_str envelope;               /* mig.binding/1 only: the whole MIG answer, JSON  */
     mig_str message_id;             /* mig.binding/1 only: as normalized               */
+    uint32_t flags, reserved;       /* flags: MIG_OUTCOME_*                            */
 } mig_outcome;
 /* The one continuation shape: exactly once when the start returned MIG_OK, on the strand of the
  * call that was given; with call 0 on the pool. */

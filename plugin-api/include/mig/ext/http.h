@@ -47,12 +47,21 @@ typedef struct mig_http_route {
     void (*on_cancel)(void *self, void *data, mig_call ex);   /* NULL: not told    */
 } mig_http_route;
 
+/* One record of an event stream (text/event-stream). name and id without line breaks. */
+typedef struct mig_http_event {
+    uint32_t struct_size, retry_ms; /* retry_ms 0: none                               */
+    mig_str name, id, data;         /* empty: none; each line of data becomes a field */
+} mig_http_event;
+
 typedef struct mig_ext_http {
     uint32_t struct_size, flags;
     /* [any] Status and headers of the answer; the host copies. Connection, Content-Length,
      * Transfer-Encoding and Date are the host's own and are refused (MIG_E_ARG). */
     mig_status (*respond)(const mig_host *h, mig_call ex, uint32_t status,
                           const mig_header *headers, uint32_t header_count);
+    /* [any] After respond() with Content-Type text/event-stream: a record, answered as send() is.
+     * While nothing else is sent, the host sends a comment every 15 s. */
+    mig_status (*event)(const mig_host *h, mig_call ex, const mig_http_event *e);
 } mig_ext_http;
 
 #ifdef __cplusplus

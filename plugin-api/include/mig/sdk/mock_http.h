@@ -55,6 +55,29 @@ static inline mig_status mock_h_respond_(const mig_host *h, mig_call ex, uint32_
     return mock_leave_(m, MIG_OK);
 }
 
+/* A record of an event stream becomes a frame of the exchange: name, id and data as the client sees
+ * them (data on one line). */
+static inline mig_status mock_h_event_(const mig_host *h, mig_call ex, const mig_http_event *e)
+{
+    mock_host *m = mock_enter_(h);
+    const mig_str parts[] = {mig_s("id: "), e->id,           mig_s("\n"), mig_s("event: "), e->name,
+                             mig_s("\n"),   mig_s("data: "), e->data,     mig_s("\n\n")};
+    size_t from = e->id.len ? 0 : e->name.len ? 3 : 6, len = 0;
+    char *text = NULL;
+
+    for (size_t i = from; i < sizeof parts / sizeof parts[0]; i++)
+        len += i >= 3 && i < 6 && !e->name.len ? 0 : parts[i].len;
+    text = (char *)mock_alloc_(&m->mem, len + 1);
+    len = 0;
+    for (size_t i = from; i < sizeof parts / sizeof parts[0]; i++)
+        if (parts[i].len && !(i >= 3 && i < 6 && !e->name.len)) {
+            memcpy(text + len, parts[i].ptr, parts[i].len);
+            len += parts[i].len;
+        }
+    mig_str record = {text, len};
+    return mock_leave_(m, mock_do_send_(m, ex, record));
+}
+
 /* Cuts the first segment of a path; *rest becomes what follows it. */
 static inline mig_str mock_segment_(mig_str *rest)
 {
