@@ -31,7 +31,7 @@ run: deps build ## packages, build, daemon on 127.0.0.1:8080 in the foreground
 	@mkdir -p build/state
 	@addr=$${MIGD_ADDR:-127.0.0.1:8080}; case $$addr in :*) addr=127.0.0.1$$addr;; esac; \
 	 sed -e "s|@ADDR@|$$addr|g" .ci/welcome; \
-	 MIGD_STATE_DIR="$${MIGD_STATE_DIR:-build/state}" exec build/release/migd --manifest manifests/default.yaml
+	 MIGD_STATE_DIR="$${MIGD_STATE_DIR:-build/state}" MIGD_DATA_DIR="$${MIGD_DATA_DIR-data}" exec build/release/migd --manifest manifests/default.yaml
 
 test: deps-dev ## the whole test suite, closing with a count
 	@.ci/test

@@ -69,12 +69,12 @@ static mig_status hear(struct core *core, struct instance *binding, mig_call h, 
     struct call *c = call_find(core, h);
     struct op *op = c ? op_of_call(c) : NULL;
 
-    if (!op || op->instance != binding)
+    if (!op || op->instance != binding || (op->subscription && word != WORD_RESUME))
         return MIG_E_GONE;
     switch (word) {
     case WORD_MESSAGE: return call_message(c, json);
     case WORD_HALF_CLOSE: call_half_close(c); break;
-    case WORD_RESUME: frames_resume(op); break;
+    case WORD_RESUME: op->child.room(&op->child); break;
     }
     return MIG_OK;
 }

@@ -3,6 +3,7 @@
 #include "abi/tables.h"
 #include "base/check.h"
 #include "base/sse.h"
+#include "core/event.h"
 #include "mig/ext/http.h"
 
 #include <stdlib.h>
@@ -73,7 +74,16 @@ static mig_status event(const mig_host *h, mig_call ex, const mig_http_event *e)
 {
     const struct sse_record r = {e->name, e->id, e->data, e->retry_ms};
     struct instance *i = instance_of(h);
+    str record;
+    struct event *shared = e->retry_ms ? NULL : event_shared(e->name, e->id, e->data, &record);
 
+    if (shared) {
+        const mig_payload p = {record, event_unref, shared};
+        mig_status status = call_send(i->core, i, ex, &p);
+        if (status == MIG_E_AGAIN)
+            event_unref(shared);
+        return status;
+    }
     if (!sse_is_valid(&r))
         return MIG_E_ARG;
     char *text = malloc(sse_size(&r));

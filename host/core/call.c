@@ -214,7 +214,8 @@ struct call *call_open(struct call_table *t, const struct call_spec *spec)
     atomic_store_explicit(&c->word, word_with(word, CALL_OPEN), memory_order_release);
     uint64_t now_ns = clock_now_ns();
     uint64_t ms = spec->deadline_ns > now_ns ? (spec->deadline_ns - now_ns + 999999) / 1000000 : 0;
-    loop_timer(t->home, &c->deadline, ms, deadline_passed);
+    if (spec->deadline_ns != UINT64_MAX)
+        loop_timer(t->home, &c->deadline, ms, deadline_passed);
     return c;
 }
 
@@ -225,16 +226,28 @@ static void result_drop(struct call_result *r)
     r->release = NULL;
 }
 
+void call_let_go(struct call *c)
+{
+    struct gen *gen = c->gen;
+
+    c->gen = NULL;
+    if (gen)
+        gen_unpin(gen, c->home);
+}
+
 /* A call that was answered needs its generation no more: what the plugin still owes keeps its
  * instance alive, but not a configuration. */
 static void maybe_unpin(struct call *c)
 {
-    struct gen *gen = c->gen;
+    if (c->gen && c->is_answered && !atomic_load(&c->holds))
+        call_let_go(c);
+}
 
-    if (!gen || !c->is_answered || atomic_load(&c->holds))
-        return;
-    c->gen = NULL;
-    gen_unpin(gen, c->home);
+void call_lasts(struct call *c)
+{
+    call_let_go(c);
+    c->deadline_ns = UINT64_MAX;
+    timer_stop(&c->home->timers, &c->deadline);
 }
 
 /* Reuses the slot when nothing refers to the call any more. Nobody touches c after calling this. */

@@ -122,6 +122,7 @@ struct call {
     str message_in;                /* what recv_wait gave last; malloc'ed, under the wait lock */
 
     uint64_t opened_ms;
+    uint64_t outdated_ms; /* without a generation: since when its instance is not served */
     struct list in_table; /* all open calls of the loop, oldest first */
     struct call *next_free;
 };
@@ -155,6 +156,10 @@ struct call *call_open(struct call_table *t, const struct call_spec *spec);
 /* Home loop. Give it to the plugin. false: the instance's queue is full; nothing was given and the
  * call is gone. */
 bool call_start(struct call *c);
+/* Home loop. The call does not need its generation any more: it may outlive many. */
+void call_let_go(struct call *c);
+/* Home loop. A stream without an end of its own: no deadline, no generation. */
+void call_lasts(struct call *c);
 /* Home loop. Undo call_open(): nobody is told, the call is gone. */
 void call_refuse(struct call *c);
 /* Home loop. End a call that was answered before the plugin saw it. */

@@ -5,6 +5,7 @@
 #include "core/core.h"
 #include "core/gate.h"
 #include "core/metrics.h"
+#include "core/names.h"
 
 #include <stdlib.h>
 
@@ -66,24 +67,6 @@ static const char *keep(struct draft *d, const char *z)
 }
 
 /* --- checks of capabilities --------------------------------------------------------------------- */
-
-static bool is_id(str id)
-{
-    if (!id.len || id.len > 200)
-        return false;
-    for (str rest = id, part; rest.ptr;) {
-        part = str_split(&rest, '.');
-        if (!part.len)
-            return false;
-        for (size_t i = 0; i < part.len; i++) {
-            char c = part.ptr[i];
-            if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                  c == '_' || c == '-'))
-                return false;
-        }
-    }
-    return true;
-}
 
 /* "1.2.3", "1.2.3-rc.1", "1.2.3+build" (semver.org 2.0.0). */
 static bool is_version(str v, unsigned parts[3])
@@ -244,7 +227,7 @@ static const char *fault_of(const mig_capability *m, unsigned version[3])
     const uint32_t modes =
         MIG_MODE_UNARY | MIG_MODE_SERVER_STREAM | MIG_MODE_CLIENT_STREAM | MIG_MODE_BIDI;
 
-    if (!is_id(str_of(m->id)))
+    if (!name_is_capability(str_of(m->id)))
         return "the id is not of the form domain.action";
     if (!is_version(str_of(m->version), version))
         return "the version is not a semantic version";

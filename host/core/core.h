@@ -13,6 +13,10 @@ struct quota;
 struct metrics;
 struct life;
 struct kv_store;
+struct store;
+struct events;
+struct idem;
+struct consumers;
 
 /* Per loop. Owner: its loop. */
 struct core_loop {
@@ -33,6 +37,10 @@ struct core {
     struct quota *quota;
     struct metrics *metrics;
     struct kv_store *kv;
+    struct store *store;
+    struct events *events;
+    struct consumers *consumers;
+    struct idem *idem;
     struct life *life;
     _Atomic bool is_stopping;
     _Atomic uint64_t inflight_count;

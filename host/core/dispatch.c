@@ -9,7 +9,7 @@ static const struct call_kind invocation;
 
 struct op *op_of_call(struct call *c)
 {
-    return c->kind == &invocation ? c->owner : NULL;
+    return c->kind == &invocation ? c->owner : op_of_subscription(c);
 }
 
 /* --- the answer --------------------------------------------------------------------------------- */

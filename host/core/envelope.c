@@ -45,7 +45,7 @@ static void add_meta(struct arena_text *t, const struct op *op)
         is_empty &= own.ptr[i] == ' ' || own.ptr[i] == '\n' || own.ptr[i] == '\t';
     text_add(t, S(",\"meta\":{"));
     if (!is_empty) {
-        text_add(t, (str){own.ptr + 1, own.len - 2});
+        text_add_line(t, (str){own.ptr + 1, own.len - 2});
         text_add(t, S(","));
     }
     text_add(t, S("\"idg.principal_subject\":"));
@@ -58,14 +58,15 @@ static void add_meta(struct arena_text *t, const struct op *op)
     text_add(t, S(",\"idg.product_tier\":\"core\",\"idg.meter_key\":"
                   "\"invocations_capability_tier\",\"mig.binding\":\""));
     text_add(t, op->in.binding);
-    text_add(t, op->in.operation == MIG_OP_HELLO ? S("\",\"mig.profile\":\"core\"}") : S("\"}"));
+    text_add(t, op->in.operation == MIG_OP_HELLO ? S("\",\"mig.profile\":\"core\"") : S("\""));
 }
 
-void envelope_header(struct op *op, struct arena_text *t)
+/* The header object up to the last member of its meta. */
+static void open_header(const struct op *op, struct arena_text *t)
 {
     const struct op_header *h = &op->header;
 
-    text_add(t, S("{\"header\":{\"mig_version\":\"0.1\",\"message_id\":"));
+    text_add(t, S("{\"mig_version\":\"0.1\",\"message_id\":"));
     text_add_json(t, h->message_id);
     add_plain(t, S(",\"timestamp\":\""), h->timestamp);
     add_plain(t, S(",\"tenant_id\":\""), h->tenant_id.len ? h->tenant_id : S("unknown"));
@@ -75,7 +76,22 @@ void envelope_header(struct op *op, struct arena_text *t)
     text_add(t, S(",\"deadline_ms\":"));
     text_addu(t, h->deadline_ms ? h->deadline_ms : POLICY_DEADLINE_MS);
     add_meta(t, op);
-    text_add(t, S("}"));
+}
+
+void envelope_header(struct op *op, struct arena_text *t)
+{
+    text_add(t, S("{\"header\":"));
+    open_header(op, t);
+    text_add(t, S("}}"));
+}
+
+void envelope_event_header(struct op *op, str event_key, struct arena_text *t)
+{
+    open_header(op, t);
+    if (!event_key.len)
+        return;
+    text_add(t, S(",\"mig.event_key\":"));
+    text_add_json(t, event_key);
 }
 
 str envelope_invoke(struct op *op, str payload)

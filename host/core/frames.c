@@ -75,7 +75,7 @@ static void looked_at(struct task *t)
     struct call *c = op->call;
 
     if (f->status == MIG_E_AGAIN) {
-        f->state = FRAME_BLOCKED; /* until frames_resume() */
+        f->state = FRAME_BLOCKED; /* until frames_room() */
         f->was_blocked = true;
         if (!timer_is_running(&f->stall) && c)
             loop_timer(op->home, &f->stall, f->stall_ms, stalled);
@@ -118,15 +118,12 @@ static void offer(struct op *op)
     call_strand_push(op->parent, &op->ev_frame);
 }
 
-void frames_resume(struct op *op)
-{
-    if (op->frames.state == FRAME_BLOCKED)
-        offer(op);
-}
-
 void frames_room(struct call_child *child)
 {
-    frames_resume(container_of(child, struct op, child));
+    struct op *op = container_of(child, struct op, child);
+
+    if (op->frames.state == FRAME_BLOCKED)
+        offer(op);
 }
 
 /* --- taking ------------------------------------------------------------------------------------- */

@@ -177,14 +177,39 @@ static bool has_instance(const struct gen *g, const struct instance *i)
     return false;
 }
 
-/* Has the call had its time on an instance that is no longer served? */
-static bool is_over(struct call *c, const struct loop *l, const struct gen *current)
+/* When a call on an instance that is no longer served has had its time; TIMER_NEVER: it is served. */
+static uint64_t ends_at(const struct call *c, const struct loop *l, const struct gen *current)
 {
     const struct gen_pin *pin = c->gen ? &c->gen->pins[l->index] : NULL;
 
-    return pin && pin->is_retired &&
-           loop_now_ms(l) - pin->retired_ms >= c->gen->policy.drain_streams_ms &&
-           !has_instance(current, atomic_load(&c->instance));
+    if (c->gen)
+        return pin->is_retired ? pin->retired_ms + c->gen->policy.drain_streams_ms : TIMER_NEVER;
+    return c->outdated_ms && current ? c->outdated_ms + current->policy.drain_streams_ms
+                                     : TIMER_NEVER;
+}
+
+static bool is_over(struct call *c, const struct loop *l, const struct gen *current)
+{
+    uint64_t at = ends_at(c, l, current);
+
+    return at != TIMER_NEVER && loop_now_ms(l) >= at &&
+           !(current && has_instance(current, atomic_load(&c->instance)));
+}
+
+/* Streams without a generation: from now on their instance is not served. */
+static void mark_outdated(struct call_table *calls, const struct loop *l, const struct gen *current)
+{
+    struct list *open = call_table_open(calls);
+
+    for (struct list *at = open->next; at != open; at = at->next) {
+        struct call *c = container_of(at, struct call, in_table);
+        if (c->gen || c->is_answered)
+            continue;
+        if (current && has_instance(current, atomic_load(&c->instance)))
+            c->outdated_ms = 0;
+        else if (!c->outdated_ms)
+            c->outdated_ms = loop_now_ms(l);
+    }
 }
 
 static bool is_over_here(struct call *c, void *arg)
@@ -215,11 +240,10 @@ static void watch_old_streams(struct core_loop *cl, struct loop *l)
     uint64_t now = loop_now_ms(l), next = TIMER_NEVER;
 
     for (struct list *at = open->next; at != open; at = at->next) {
-        const struct call *c = container_of(at, struct call, in_table);
-        const struct gen_pin *pin = c->gen ? &c->gen->pins[l->index] : NULL;
-        if (!pin || !pin->is_retired)
+        uint64_t due = ends_at(container_of(at, struct call, in_table), l, cl->gen);
+        if (due == TIMER_NEVER)
             continue;
-        uint64_t due = pin->retired_ms + c->gen->policy.drain_streams_ms + STREAMS_SLACK_MS;
+        due += STREAMS_SLACK_MS;
         due = due > now ? due : now + STREAMS_LOOK_MS; /* its instance is still served */
         next = due < next ? due : next;
     }
@@ -233,10 +257,10 @@ static void retire_here(struct gen *old, struct loop *l)
 
     pin->is_retired = true;
     pin->retired_ms = loop_now_ms(l);
+    mark_outdated(old->core->per_loop[l->index].calls, l, old->core->per_loop[l->index].gen);
+    watch_old_streams(&old->core->per_loop[l->index], l);
     if (pin->pins == 0)
         let_go(old);
-    else
-        watch_old_streams(&old->core->per_loop[l->index], l);
 }
 
 static void adopt(struct loop *l, uint64_t v)

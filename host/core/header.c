@@ -66,13 +66,24 @@ static mig_status take_preference(struct op *op, const json_value *v, str raw)
 
 /* Members of all operations; what each of them wants is checked by its own stage. */
 static const struct member members[] = {
-    {S("header"), take_header},         {S("payload"), take_payload},
-    {S("capability"), take_capability}, {S("stream_preference"), take_preference},
-    {S("supported_versions"), NULL},    {S("requested_bindings"), NULL},
-    {S("requested_features"), NULL},    {S("query"), NULL},
-    {S("include_schema_refs"), NULL},   {S("include_qos"), NULL},
-    {S("target_message_id"), NULL},     {S("reason"), NULL},
+    {S("header"), take_header},
+    {S("payload"), take_payload},
+    {S("capability"), take_capability},
+    {S("stream_preference"), take_preference},
+    {S("supported_versions"), NULL},
+    {S("requested_bindings"), NULL},
+    {S("requested_features"), NULL},
+    {S("query"), NULL},
+    {S("include_schema_refs"), NULL},
+    {S("include_qos"), NULL},
+    {S("target_message_id"), NULL},
+    {S("reason"), NULL},
     {S("interval_ms"), NULL},
+    {S("topic"), NULL},
+    {S("key"), NULL},
+    {S("consumer_id"), NULL},
+    {S("resume_cursor"), NULL},
+    {S("max_inflight"), NULL},
 };
 
 static mig_status fail_json(struct op *op, const struct json_fault *f)
@@ -285,8 +296,13 @@ static mig_status take_deadline(struct op *op)
 /* What the server says in meta itself: what clients send there is discarded. */
 static bool is_ours(str key)
 {
-    return str_starts(key, S("idg.")) || str_eq(key, S("mig.binding")) ||
-           str_eq(key, S("mig.profile"));
+    static const str names[] = {S("mig.binding"),   S("mig.profile"),   S("mig.cursor"),
+                                S("mig.frame_seq"), S("mig.event_key"), S("mig.idempotent_replay")};
+
+    for (size_t i = 0; i < countof(names); i++)
+        if (str_eq(names[i], key))
+            return true;
+    return str_starts(key, S("idg."));
 }
 
 static str meta_without_ours(struct op *op, const json_value *meta)

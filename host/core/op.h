@@ -61,6 +61,8 @@ struct frames {
     bool has_notice;            /* what is offered is such a notice         */
 };
 
+struct subscription;
+
 struct op {
     struct task task;
     struct core *core;
@@ -98,6 +100,7 @@ struct op {
     uint64_t started_ns;
     struct tenant_load *load;
     struct frames frames;
+    struct subscription *subscription;
 
     struct call_result error; /* what op_fail() wrote */
     mig_outcome out;
@@ -131,8 +134,7 @@ void op_answer_error(struct op *op, const struct call_result *r);
 mig_status frames_take(struct call *c, str bytes); /* call_kind.frame of invocations   */
 void frames_begin(struct op *op);                  /* stage_mode has found a stream    */
 void frames_end(struct op *op);                    /* what is left of a frame is freed */
-void frames_resume(struct op *op);                 /* the binding takes frames again   */
-void frames_room(struct call_child *child);        /* so does the exchange             */
+void frames_room(struct call_child *child);        /* the binding takes frames again   */
 
 /* The stages. Each in the file of its concern. */
 mig_status stage_envelope(struct op *op);    /* header.c: JSON, header normalization      */
@@ -145,6 +147,8 @@ mig_status stage_payload(struct op *op);     /* schema.c: size                  
 mig_status stage_concurrency(struct op *op); /* quota.c                                   */
 mig_status stage_register(struct op *op);    /* pipeline.c: in flight                     */
 mig_status stage_dispatch(struct op *op);    /* dispatch.c                                */
+mig_status stage_publish(struct op *op);     /* publish.c                                 */
+mig_status stage_subscribe(struct op *op);   /* subscribe.c                               */
 mig_status stage_hello(struct op *op);       /* discovery.c                               */
 mig_status stage_discover(struct op *op);    /* discovery.c                               */
 mig_status stage_cancel(struct op *op);      /* control_ops.c                             */
@@ -152,7 +156,12 @@ mig_status stage_heartbeat(struct op *op);   /* control_ops.c                   
 
 /* quota.c: what stage_concurrency() took is given back. */
 void concurrency_leave(struct op *op);
-/* authz.c: may the principal invoke it? */
+/* publish.c: the topic of a PUBLISH or SUBSCRIBE that the principal may use. */
+mig_status topic_of_op(struct op *op, str *ret);
+/* subscribe.c: NULL: another kind of call. */
+struct op *op_of_subscription(struct call *c);
+/* authz.c: may the principal use it? */
+bool authz_may_topic(const struct principal *p, const struct gen *g, str topic);
 bool authz_may_invoke(const struct principal *p, const struct capability *c);
 
 /* envelope.c: answers as JSON text in the op's arena; NULL ptr when memory is out. */
@@ -162,6 +171,8 @@ str envelope_invoke(struct op *op, str payload);
 str envelope_error(struct op *op, const struct call_result *r);
 /* A result or frame that is no object becomes the member `result` of one (MIG v0.1 9.3). */
 str envelope_object(struct arena *a, str json);
+/* The header object of an event, open behind the members of its meta. */
+void envelope_event_header(struct op *op, str event_key, struct arena_text *t);
 /* A StreamFrame of kind response in t; payload: JSON text. */
 void envelope_frame(struct op *op, struct arena_text *t, str payload, bool is_last);
 /* A StreamFrame of kind control. */

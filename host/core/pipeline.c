@@ -26,6 +26,8 @@ static const stage_fn rows[][STAGES_MAX] = {
         },
     [MIG_OP_HELLO] = {stage_envelope, stage_tenant, stage_hello},
     [MIG_OP_DISCOVER] = {stage_envelope, stage_tenant, stage_discover},
+    [MIG_OP_PUBLISH] = {stage_envelope, stage_tenant, stage_publish},
+    [MIG_OP_SUBSCRIBE] = {stage_envelope, stage_tenant, stage_subscribe},
     [MIG_OP_CANCEL] = {stage_envelope, stage_tenant, stage_cancel},
     [MIG_OP_HEARTBEAT] = {stage_envelope, stage_tenant, stage_heartbeat},
 };
@@ -263,7 +265,8 @@ void op_answer(struct op *op, const struct call_result *r, str envelope)
         .retry = r->retry,
         .envelope = envelope,
         .message_id = op->header.message_id,
-        .flags = op->frames.style == STYLE_FRAMES && !op->done ? MIG_OUTCOME_FRAME : 0,
+        .flags = (op->frames.style == STYLE_FRAMES && !op->done ? MIG_OUTCOME_FRAME : 0) |
+                 (op->is_open ? MIG_OUTCOME_OPEN : 0),
     };
     if (op->answered_here) {
         op->answered_here(op);

@@ -15,6 +15,8 @@ struct policy {
     uint64_t stream_credit_bytes, stream_credit_frames, stream_stall_ms;
     uint64_t instance_concurrency, instance_queue;
     uint64_t drain_streams_ms, drain_grace_ms;
+    bool is_cursor_latest; /* SUBSCRIBE without a cursor: live only */
+    uint64_t consumer_ttl_ms, replay_rate, replay_quota;
 };
 
 enum { POLICY_DEADLINE_MS = 30000, POLICY_HOPS_MAX = 8, POLICY_RETRY_AFTER_MS = 1000 };

@@ -1,19 +1,6 @@
 /* Step 1, second half: whose request it is (MIG v0.1 section 3). */
+#include "core/names.h"
 #include "core/op.h"
-
-/* [A-Za-z0-9_][A-Za-z0-9_-]{0,63}; "unknown" stands for none. */
-static bool is_tenant(str t)
-{
-    if (!t.len || t.len > 64 || t.ptr[0] == '-' || str_eq(t, S("unknown")))
-        return false;
-    for (size_t i = 0; i < t.len; i++) {
-        char c = t.ptr[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              c == '_' || c == '-'))
-            return false;
-    }
-    return true;
-}
 
 static bool is_placeholder(const struct policy *p, str tenant)
 {
@@ -39,7 +26,7 @@ mig_status stage_tenant(struct op *op)
     if (who->tenant.len && !str_eq(body, who->tenant))
         return op_fail(op, MIG_FORBIDDEN, "tenant_mismatch",
                        "tenant_id does not match authenticated principal");
-    if (!is_tenant(body))
+    if (!name_is_tenant(body))
         return op_fail(op, MIG_INVALID_REQUEST, "tenant_required", "tenant_id is required");
     op->header.tenant_id = body;
     return MIG_OK;

@@ -2,6 +2,9 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/consumers.h"
+#include "core/events.h"
+#include "core/op.h"
 #include "edge/front.h"
 #include "main/builtin.h"
 #include "main/daemon.h"
@@ -9,6 +12,7 @@
 #include "main/logwriter.h"
 #include "main/watch.h"
 #include "store/kv.h"
+#include "store/store.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -176,6 +180,22 @@ static void signals_close(struct node *n)
 
 /* --- stop --------------------------------------------------------------------------------------- */
 
+static const struct call_result stopping = {.status = MIG_UNAVAILABLE,
+                                            .message = S("the gateway is stopping"),
+                                            .details = S("{\"reason\":\"stopping\"}")};
+
+static bool is_subscription(struct call *c, void *arg)
+{
+    (void)arg;
+    return op_of_subscription(c) != NULL;
+}
+
+static bool is_operation(struct call *c, void *arg)
+{
+    (void)arg;
+    return op_of_call(c) != NULL;
+}
+
 static void drain_here(struct loop *l, uint64_t v)
 {
     struct node *n = (struct node *)(uintptr_t)v;
@@ -185,16 +205,19 @@ static void drain_here(struct loop *l, uint64_t v)
         listener_stop(nl->listener);
     nl->listener = NULL;
     net_drain(nl->net);
+    call_table_abort(n->core->per_loop[l->index].calls, is_subscription, NULL, &stopping);
+    loop_drain(l);
 }
 
 static void abort_here(struct loop *l, uint64_t v)
 {
     struct node *n = (struct node *)(uintptr_t)v;
 
-    call_table_abort(n->core->per_loop[l->index].calls, NULL, NULL,
-                     &(struct call_result){.status = MIG_UNAVAILABLE,
-                                           .message = S("the gateway is stopping"),
-                                           .details = S("{\"reason\":\"stopping\"}")});
+    struct call_table *calls = n->core->per_loop[l->index].calls;
+
+    call_table_abort(calls, is_operation, NULL, &stopping); /* then streams get terminal frames */
+    loop_drain(l);
+    call_table_abort(calls, NULL, NULL, &stopping);
     loop_drain(l);
     net_close_all(n->nets[l->index]);
 }
@@ -304,11 +327,63 @@ static char *state_dir(const struct settings *s)
     return dir;
 }
 
+static struct store *open_store(const struct settings *s, struct diag *d)
+{
+    struct store_settings how = STORE_DEFAULTS;
+
+    how.dir = s->data_dir;
+    how.fsync = !strcmp(s->event_fsync, "always")  ? STORE_FSYNC_ALWAYS
+                : !strcmp(s->event_fsync, "never") ? STORE_FSYNC_NEVER
+                                                   : STORE_FSYNC_INTERVAL;
+    return s->data_dir ? store_open_sqlite(&how, d) : store_open_memory(&how, d);
+}
+
+static void print_findings(const struct diag *d)
+{
+    struct buf line;
+
+    for (size_t i = 0; i < d->count; i++) {
+        buf_init(&line, 4096);
+        diag_line(&d->list[i], &line);
+        fprintf(stderr, "migd: %.*s\n", (int)line.len, line.ptr);
+        buf_deinit(&line);
+    }
+}
+
+/* What the node knew when it stopped. */
+static void load_data(struct node *n)
+{
+    struct diag d;
+
+    diag_init(&d);
+    n->core->store = n->store;
+    if (!events_open(n->core, &d) || !consumers_open(n->core, &d)) {
+        print_findings(&d);
+        _exit(1); /* nothing runs yet that would have to end */
+    }
+    diag_deinit(&d);
+}
+
+static void close_data(struct core *core)
+{
+    if (core->store)
+        store_close(core->store);
+    events_close(core);
+    consumers_close(core);
+}
+
 static bool open_all(struct node *n, const struct settings *s)
 {
     char error[256];
-    char *dir = state_dir(s);
+    struct diag d;
 
+    diag_init(&d);
+    n->store = open_store(s, &d);
+    print_findings(&d);
+    diag_deinit(&d);
+    if (!n->store)
+        return false;
+    char *dir = state_dir(s);
     n->listeners = listener_open(str_of(s->addr), n->loop_count, error);
     if (n->listeners)
         n->modules = modules_new(dir, builtin_modules(), error);
@@ -337,6 +412,7 @@ static void free_all(struct node *n)
     for (size_t i = 0; i < n->loop_count; i++)
         uv_thread_join(&n->per_loop[i].thread);
     struct kv_store *kv = n->core->kv;
+    close_data(n->core);
     core_free(n->core);
     kv_free(kv);
     reloader_free(n->reloader);
@@ -363,10 +439,13 @@ int node_run(const struct settings_source *src, const struct settings *s, bool *
     must(n.control = loop_new(LOOP_MAX));
     if (!open_all(&n, s)) {
         listener_free(n.listeners);
+        if (n.store)
+            store_close(n.store);
         return 1;
     }
     make_loops(&n);
     make_core(&n, s);
+    load_data(&n);
     n.reloader = reloader_new(n.core, n.modules, src);
     reloader_on_adopted(n.reloader, look_again, &n);
     signals_start(&n);

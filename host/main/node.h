@@ -23,6 +23,7 @@ struct node {
     struct net_loop **nets;
     size_t loop_count;
     struct core *core;
+    struct store *store;
     struct modules *modules;
     struct reloader *reloader;
     struct listener_set *listeners;

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "config/manifest.h"
 #include "config/plan.h"
+#include "core/events.h"
 #include "core/life.h"
 #include "core/metrics.h"
 #include "edge/front.h"
@@ -429,6 +430,9 @@ static void apply_live(struct reloader *r, const struct settings *s)
     watchdog_set_stall_ms(core->watchdog, (unsigned)s->stall_ms);
     metrics_set_max_series(core->metrics, (size_t)s->metrics_max_series);
     modules_set_unmap(r->modules, !strcmp(s->unmap, "when-clean"));
+    events_set_limits(core, &(struct event_limits){(uint64_t)s->event_max_per_topic,
+                                                   (uint64_t)s->event_max_bytes,
+                                                   (uint64_t)s->event_max_age_s * 1000});
     kv_set_limits(core->kv, &(struct kv_limits){(uint64_t)s->kv_max_bytes, (uint64_t)s->kv_max_keys,
                                                 (uint64_t)s->kv_max_value_bytes});
 }

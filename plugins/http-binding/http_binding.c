@@ -1,19 +1,11 @@
 /* http-binding: MIG v0.1 over HTTP (mig-core.md 11). Each route hands its request to the host as one
  * operation and writes the answer that comes back. */
-#include <mig/ext/binding.h>
-#include <mig/ext/http.h>
-#include <mig/plugin.h>
+#include "http_binding.h"
 #include <mig/sdk/status.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-struct binding {
-    const mig_host *host;
-    const mig_ext_http *http;
-    const mig_ext_binding *mig;
-};
 
 /* A route and its operation. */
 struct face {
@@ -28,15 +20,16 @@ static const struct face faces[] = {
     {"/mig/v0.1/invoke/{capability}", MIG_OP_INVOKE, 0},
     {"/mig/v0.1/cancel/{message_id}", MIG_OP_CANCEL, 1},
     {"/mig/v0.1/heartbeat", MIG_OP_HEARTBEAT, 1},
+    {"/mig/v0.1/publish/{topic}", MIG_OP_PUBLISH, 0},
 };
 
-static int is(mig_str a, const char *z, size_t n)
+int hb_is(mig_str a, const char *z, size_t n)
 {
     return a.len == n && memcmp(a.ptr, z, n) == 0;
 }
 
 /* The transport's mirrors of envelope members (mig-core.md 2). Names are in lower case. */
-static void take_mirror(mig_submit *s, const mig_header *h)
+void hb_take_mirror(mig_submit *s, const mig_header *h)
 {
     static const struct {
         const char *name;
@@ -51,16 +44,16 @@ static void take_mirror(mig_submit *s, const mig_header *h)
     };
 
     for (size_t i = 0; i < sizeof mirrors / sizeof mirrors[0]; i++)
-        if (is(h->name, mirrors[i].name, mirrors[i].len))
+        if (hb_is(h->name, mirrors[i].name, mirrors[i].len))
             memcpy((char *)s + mirrors[i].offset, &h->value, sizeof h->value);
 }
 
-static mig_str header_of(const mig_http_request *rq, const char *name)
+mig_str hb_header_of(const mig_http_request *rq, const char *name)
 {
     mig_str none = {NULL, 0};
 
     for (uint32_t i = 0; i < rq->header_count; i++)
-        if (is(rq->headers[i].name, name, strlen(name)))
+        if (hb_is(rq->headers[i].name, name, strlen(name)))
             return rq->headers[i].value;
     return none;
 }
@@ -68,7 +61,7 @@ static mig_str header_of(const mig_http_request *rq, const char *name)
 static int accepts_events(const mig_http_request *rq)
 {
     static const char type[] = "text/event-stream";
-    mig_str accept = header_of(rq, "accept");
+    mig_str accept = hb_header_of(rq, "accept");
 
     for (size_t i = 0; i + sizeof type - 1 <= accept.len; i++)
         if (strncasecmp(accept.ptr + i, type, sizeof type - 1) == 0)
@@ -76,7 +69,7 @@ static int accepts_events(const mig_http_request *rq)
     return 0;
 }
 
-static mig_header header(const char *name, mig_str value)
+mig_header hb_header(const char *name, mig_str value)
 {
     mig_header h = {mig_s(name), value};
     return h;
@@ -84,89 +77,24 @@ static mig_header header(const char *name, mig_str value)
 
 /* --- one answer --------------------------------------------------------------------------------- */
 
-static void answer(struct binding *b, mig_call ex, const mig_outcome *out)
+void hb_answer(struct binding *b, mig_call ex, const mig_outcome *out)
 {
     const mig_status_info *row = mig_status_row(out->status);
     mig_header h[4];
     char seconds[16];
     uint32_t n = 0;
 
-    h[n++] = header("Content-Type", mig_s("application/json"));
-    h[n++] = header("MIG-Message-ID", out->message_id);
+    h[n++] = hb_header("Content-Type", mig_s("application/json"));
+    h[n++] = hb_header("MIG-Message-ID", out->message_id);
     if (row->http == 429 || row->http == 503) {
         uint32_t ms = out->retry_after_ms ? out->retry_after_ms : 1000;
         snprintf(seconds, sizeof seconds, "%u", (ms + 999) / 1000);
-        h[n++] = header("Retry-After", mig_s(seconds));
+        h[n++] = hb_header("Retry-After", mig_s(seconds));
     }
     if (row->http == 401)
-        h[n++] = header("WWW-Authenticate", mig_s("Bearer"));
+        h[n++] = hb_header("WWW-Authenticate", mig_s("Bearer"));
     b->http->respond(b->host, ex, row->http, h, n);
     mig_finish_json(b->host, ex, out->envelope.ptr, out->envelope.len);
-}
-
-/* --- event streams (mig-core.md 11.2) ----------------------------------------------------------- */
-
-static void begin_events(struct binding *b, mig_call ex)
-{
-    const mig_header h[] = {header("Content-Type", mig_s("text/event-stream")),
-                            header("Cache-Control", mig_s("no-cache")),
-                            header("X-Accel-Buffering", mig_s("no"))};
-    const mig_payload nothing = {{NULL, 0}, NULL, NULL};
-
-    b->http->respond(b->host, ex, 200, h, sizeof h / sizeof h[0]);
-    b->host->send(b->host, ex, &nothing); /* the head leaves at once */
-}
-
-static mig_status send_event(struct binding *b, mig_call ex, const char *name, mig_str data)
-{
-    mig_http_event e = {0};
-
-    e.struct_size = sizeof e;
-    e.name = mig_s(name);
-    e.data = data;
-    return b->http->event(b->host, ex, &e);
-}
-
-static void on_open(void *self, void *tag, mig_call ex, mig_call op)
-{
-    struct binding *b = self;
-
-    if (tag)
-        begin_events(b, ex);
-    b->mig->half_close(b->host, op); /* the request was all that the caller has to say */
-}
-
-static mig_status on_frame(void *self, void *tag, mig_call ex, mig_str json)
-{
-    (void)tag;
-    return send_event(self, ex, "mig-frame", json);
-}
-
-/* The last record goes with the end, so that it waits behind the others. */
-static void end_with_event(struct binding *b, mig_call ex, const char *name, mig_str line)
-{
-    size_t cap = strlen(name) + line.len + sizeof "event: \ndata: \n\n";
-    char *text = malloc(cap);
-    mig_payload p = {{text, 0}, free, text};
-
-    if (!text) {
-        mig_finish_error(b->host, ex, MIG_INTERNAL, "out of memory"); /* cuts the connection */
-        return;
-    }
-    int n = snprintf(text, cap, "event: %s\ndata: %.*s\n\n", name, (int)line.len, line.ptr);
-    p.bytes.len = (size_t)n;
-    b->host->finish(b->host, ex, &p);
-}
-
-static void on_done(void *self, void *tag, mig_call ex, const mig_outcome *out)
-{
-    struct binding *b = self;
-
-    (void)tag;
-    if (out->flags & MIG_OUTCOME_FRAME)
-        end_with_event(b, ex, "mig-frame", out->envelope);
-    else
-        answer(b, ex, out);
 }
 
 static void refuse_empty(struct binding *b, mig_call ex)
@@ -197,14 +125,8 @@ static void on_request(void *self, void *data, mig_call ex, const mig_http_reque
     if (strchr(f->pattern, '{'))
         s.target = rq->params[0];
     for (uint32_t i = 0; i < rq->header_count; i++)
-        take_mirror(&s, &rq->headers[i]);
-    s.on_done = on_done;
-    s.on_open = on_open;
-    if (f->operation == MIG_OP_INVOKE && accepts_events(rq)) {
-        s.flags = MIG_SUBMIT_FRAMES;
-        s.tag = b; /* says: as events */
-        s.on_frame = on_frame;
-    }
+        hb_take_mirror(&s, &rq->headers[i]);
+    hb_answer_with(&s, f->operation == MIG_OP_INVOKE && accepts_events(rq));
     if (b->mig->submit(b->host, ex, &s) != MIG_OK)
         mig_finish_error(b->host, ex, MIG_UNAVAILABLE, "the client has left");
 }
@@ -242,7 +164,7 @@ static mig_status describe(void *self, const mig_registrar *reg)
         if (status != MIG_OK)
             return status;
     }
-    return MIG_OK;
+    return hb_describe_subscribe(reg);
 }
 
 static const mig_plugin http_binding = {

@@ -37,7 +37,7 @@ def test_plugins(http):
     p = body["plugins"]["counter"]
     assert (p["id"], p["version"], p["source"]) == ("org.test.counter", "1.0.0", "counter.so")
     assert p["status"] == "serving" and p["capabilities"]["tools_count"] == 2
-    assert body["plugins"]["http"]["routes_count"] == 5
+    assert body["plugins"]["http"]["routes_count"] == 7
 
 
 def test_one_plugin(http):

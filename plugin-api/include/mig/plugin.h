@@ -109,7 +109,10 @@ struct mig_host {
     const void *(*get_extension)(const mig_host *h, const char *id);
 };
 
-enum mig_outcome_flag { MIG_OUTCOME_FRAME = 1 }; /* envelope is a terminal StreamFrame */
+enum mig_outcome_flag {
+    MIG_OUTCOME_FRAME = 1, /* envelope is a terminal StreamFrame */
+    MIG_OUTCOME_OPEN = 2   /* on_open was called                 */
+};
 
 /* What became of something a plugin asked for. Valid during the callback that brings it. */
 typedef struct mig_outcome {

@@ -1,0 +1,422 @@
+#include "core/events.h"
+#include "base/check.h"
+#include "core/core.h"
+#include "core/events_own.h"
+
+#include <stdlib.h>
+
+enum {
+    TAIL = 256,           /* events of a topic kept in memory                   */
+    TAIL_BYTES = 1 << 20, /* and their bytes                                    */
+    TOPICS_MAX = 100000,
+    BUDGET = 128, /* readers woken in a row, before sockets get their turn */
+};
+
+/* The readers of one loop. Owner: the loop, but for is_woken and count. */
+struct branch {
+    struct task task;
+    struct list readers, due;
+    _Atomic bool is_woken, is_posted;
+    _Atomic size_t count;
+};
+
+struct topic {
+    struct stripe_item item;
+    struct core *core;
+    str tenant, name;
+    /* under the stripe's lock */
+    uint64_t next;        /* the sequence to give next                             */
+    uint64_t first, last; /* retained, and in the store                            */
+    uint64_t pending;     /* appends without an answer                             */
+    bool has_failed;      /* one of them failed: nothing new until all are answered */
+    bool is_trimming;
+    struct event **tail; /* by sequence; those above last are not to be seen yet  */
+    uint64_t tail_first; /* the oldest that is in it                              */
+    size_t tail_bytes;
+    uint64_t bytes;          /* in the store, about                                   */
+    struct branch *branches; /* per loop; made with the first reader                  */
+    _Atomic bool has_branches;
+    char text[];
+};
+
+struct key {
+    str tenant, name;
+};
+
+static bool equal(const struct stripe_item *item, const void *k)
+{
+    const struct topic *t = container_of(item, struct topic, item);
+    const struct key *key = k;
+
+    return str_eq(t->name, key->name) && str_eq(t->tenant, key->tenant);
+}
+
+static uint64_t hash_of(str tenant, str name)
+{
+    return str_hash(tenant) * 31 + str_hash(name);
+}
+
+static struct stripe *lock(struct topic *t)
+{
+    return stripe_lock(&t->core->events->map, t->item.hash);
+}
+
+/* --- topics ------------------------------------------------------------------------------------- */
+
+static struct topic *topic_new(struct core *core, str tenant, str name)
+{
+    struct topic *t = calloc(1, sizeof *t + tenant.len + name.len);
+
+    if (!t)
+        return NULL;
+    t->core = core;
+    t->tenant = (str){memcpy(t->text, tenant.ptr, tenant.len), tenant.len};
+    t->name = (str){memcpy(t->text + tenant.len, name.ptr, name.len), name.len};
+    t->next = t->first = t->tail_first = 1;
+    return t;
+}
+
+struct topic *topic_of(struct core *core, str tenant, str name)
+{
+    struct events *e = core->events;
+    const struct key key = {tenant, name};
+    uint64_t hash = hash_of(tenant, name);
+    struct stripe *s = stripe_lock(&e->map, hash);
+    struct stripe_item *item = stripe_find(&e->map, s, hash, &key);
+    struct topic *t = item ? container_of(item, struct topic, item) : NULL;
+
+    if (!t && atomic_load(&e->count) < TOPICS_MAX && (t = topic_new(core, tenant, name))) {
+        if (stripe_add(s, &t->item, hash)) {
+            atomic_fetch_add(&e->count, 1);
+        } else {
+            free(t);
+            t = NULL;
+        }
+    }
+    stripe_unlock(s);
+    return t;
+}
+
+str topic_name(const struct topic *t)
+{
+    return t->name;
+}
+
+str topic_tenant(const struct topic *t)
+{
+    return t->tenant;
+}
+
+struct topic_range topic_range(struct topic *t)
+{
+    struct stripe *s = lock(t);
+    const struct topic_range r = {t->first, t->last};
+
+    stripe_unlock(s);
+    return r;
+}
+
+/* --- the tail, under the lock ------------------------------------------------------------------- */
+
+static struct event **slot_of(struct topic *t, uint64_t seq)
+{
+    return &t->tail[seq % TAIL];
+}
+
+static void tail_drop(struct topic *t, uint64_t seq)
+{
+    struct event **slot = slot_of(t, seq), *e = *slot;
+
+    if (!e || e->seq != seq)
+        return;
+    *slot = NULL;
+    t->tail_bytes -= e->stored.len;
+    atomic_fetch_sub(&t->core->events->kept_events, 1);
+    atomic_fetch_sub(&t->core->events->kept_bytes, e->stored.len);
+    event_unref(e);
+}
+
+static void tail_add(struct topic *t, struct event *e)
+{
+    if (!t->tail && !(t->tail = calloc(TAIL, sizeof(struct event *))))
+        return; /* then readers go to the store */
+    *slot_of(t, e->seq) = event_ref(e);
+    t->tail_bytes += e->stored.len;
+    atomic_fetch_add(&t->core->events->kept_events, 1);
+    atomic_fetch_add(&t->core->events->kept_bytes, e->stored.len);
+}
+
+/* Room for the next one. */
+static void tail_make_room(struct topic *t, uint64_t seq)
+{
+    while (t->tail && t->tail_first < seq &&
+           (seq - t->tail_first >= TAIL || t->tail_bytes > TAIL_BYTES))
+        tail_drop(t, t->tail_first++);
+}
+
+static void tail_forget(struct topic *t)
+{
+    for (; t->tail && t->tail_first < t->next; t->tail_first++)
+        tail_drop(t, t->tail_first);
+    free(t->tail);
+    t->tail = NULL;
+}
+
+struct event *topic_next(struct topic *t, uint64_t after, struct topic_range *ret)
+{
+    struct stripe *s = lock(t);
+    struct event *e = t->tail && after < t->last ? *slot_of(t, after + 1) : NULL;
+
+    e = e && e->seq == after + 1 ? event_ref(e) : NULL;
+    *ret = (struct topic_range){t->first, t->last};
+    stripe_unlock(s);
+    return e;
+}
+
+/* --- readers ------------------------------------------------------------------------------------ */
+
+/* On the loop of the branch. */
+static void run_branch(struct task *task)
+{
+    struct branch *b = container_of(task, struct branch, task);
+
+    atomic_store(&b->is_posted, false);
+    if (atomic_exchange(&b->is_woken, false))
+        while (!list_is_empty(&b->readers)) {
+            struct list *l = b->readers.next;
+            list_remove(l);
+            list_push(&b->due, l);
+        }
+    for (int n = 0; n < BUDGET && !list_is_empty(&b->due); n++) {
+        struct list *l = b->due.next;
+        list_remove(l);
+        list_push(&b->readers, l);
+        struct topic_reader *r = container_of(l, struct topic_reader, link);
+        r->wake(r);
+    }
+    if (!list_is_empty(&b->due) && !atomic_exchange(&b->is_posted, true))
+        loop_post(loop_current(), &b->task);
+}
+
+static void wake_readers(struct topic *t)
+{
+    struct core *core = t->core;
+
+    if (!atomic_load(&t->has_branches))
+        return;
+    for (size_t i = 0; i < core->loop_count; i++) {
+        struct branch *b = &t->branches[i];
+        if (!atomic_load(&b->count))
+            continue;
+        atomic_store(&b->is_woken, true);
+        if (!atomic_exchange(&b->is_posted, true))
+            loop_post(core->loops[i], &b->task);
+    }
+}
+
+static bool make_branches(struct topic *t)
+{
+    size_t n = t->core->loop_count;
+
+    if (atomic_load(&t->has_branches))
+        return true;
+    struct branch *made = calloc(n, sizeof *made);
+    if (!made)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        made[i].task.run = run_branch;
+        list_init(&made[i].readers);
+        list_init(&made[i].due);
+    }
+    struct stripe *s = lock(t);
+    bool is_first = !t->branches;
+    if (is_first)
+        t->branches = made;
+    atomic_store(&t->has_branches, true);
+    stripe_unlock(s);
+    if (!is_first)
+        free(made);
+    return true;
+}
+
+bool topic_listen(struct topic *t, struct topic_reader *r)
+{
+    if (!make_branches(t))
+        return false;
+    struct branch *b = &t->branches[loop_current()->index];
+    list_push(&b->readers, &r->link);
+    atomic_fetch_add(&b->count, 1);
+    atomic_fetch_add(&t->core->events->readers, 1);
+    return true;
+}
+
+void topic_leave(struct topic *t, struct topic_reader *r)
+{
+    list_remove(&r->link);
+    atomic_fetch_sub(&t->branches[loop_current()->index].count, 1);
+    atomic_fetch_sub(&t->core->events->readers, 1);
+}
+
+/* --- publishing --------------------------------------------------------------------------------- */
+
+/* Under the lock: the numbers of the appends that failed are given again, since nobody has seen them. */
+static void take_back(struct topic *t)
+{
+    for (uint64_t seq = t->last + 1; t->tail && seq < t->next; seq++)
+        tail_drop(t, seq);
+    t->next = t->last + 1;
+    t->tail_first = t->tail_first < t->next ? t->tail_first : t->next;
+    t->has_failed = false;
+}
+
+static void written(struct store_request *r)
+{
+    struct publication *p = container_of(r, struct publication, request);
+    struct topic *t = p->topic;
+    struct stripe *s = lock(t);
+
+    t->pending--;
+    if (r->status != MIG_OK) {
+        t->has_failed = true;
+    } else {
+        t->bytes += p->event->stored.len;
+        t->first = r->first ? r->first : t->first;
+        t->last = p->event->seq > t->last ? p->event->seq : t->last;
+    }
+    if (t->has_failed && !t->pending)
+        take_back(t);
+    stripe_unlock(s);
+    if (r->status == MIG_OK) {
+        atomic_fetch_add(&t->core->events->published, 1);
+        wake_readers(t);
+        events_retain(t->core, t);
+    }
+    p->done(p, r->status);
+}
+
+mig_status topic_publish(struct publication *p)
+{
+    struct topic *t = p->topic;
+    struct event *e = p->event;
+    struct stripe *s = lock(t);
+    mig_status status = MIG_UNAVAILABLE;
+
+    p->request.done = written;
+    if (!t->has_failed) {
+        e->seq = t->next;
+        const struct store_record record = {e->seq, e->at_ms, e->key, e->event_id, e->stored};
+        status = store_append(t->core->store, &p->request,
+                              store_topic((struct store_tenant){t->tenant}, t->name), &record);
+    }
+    if (status == MIG_OK) {
+        t->next++;
+        t->pending++;
+        tail_make_room(t, e->seq);
+        tail_add(t, e);
+    }
+    stripe_unlock(s);
+    return status;
+}
+
+/* --- for retention ------------------------------------------------------------------------------ */
+
+struct topic_size topic_begin_trim(struct topic *t)
+{
+    struct stripe *s = lock(t);
+    struct topic_size size = {t->first, t->last, t->bytes, !t->is_trimming};
+
+    t->is_trimming = true;
+    stripe_unlock(s);
+    return size;
+}
+
+void topic_end_trim(struct topic *t, uint64_t first, uint64_t bytes)
+{
+    struct stripe *s = lock(t);
+
+    t->is_trimming = false;
+    if (first) {
+        t->first = first;
+        t->bytes = bytes;
+    }
+    stripe_unlock(s);
+}
+
+/* --- start and end ------------------------------------------------------------------------------ */
+
+static void load_topic(void *arg, struct store_topic name, struct store_head head)
+{
+    struct core *core = arg;
+    struct topic *t = topic_of(core, name.tenant.id, name.name);
+
+    if (!t)
+        return;
+    t->first = head.first;
+    t->last = head.last;
+    t->next = t->tail_first = head.last + 1;
+    t->bytes = head.bytes;
+}
+
+bool events_open(struct core *core, struct diag *d)
+{
+    struct events *e = aligned_alloc(64, (sizeof *e + 63) / 64 * 64);
+
+    must(e);
+    memset(e, 0, sizeof *e);
+    stripe_init(&e->map, equal);
+    e->core = core;
+    core->events = e;
+    return store_each_topic(core->store, load_topic, core, d);
+}
+
+void events_each(struct core *core, void (*visit)(void *arg, struct topic *t), void *arg)
+{
+    for (size_t i = 0; i < STRIPES; i++) {
+        struct stripe *s = &core->events->map.stripes[i];
+        pthread_mutex_lock(&s->lock);
+        for (size_t b = 0; s->buckets && b <= s->mask; b++)
+            for (struct stripe_item *at = s->buckets[b], *next; at; at = next) {
+                next = at->next;
+                visit(arg, container_of(at, struct topic, item));
+            }
+        pthread_mutex_unlock(&s->lock);
+    }
+}
+
+static void free_topic(void *arg, struct topic *t)
+{
+    (void)arg;
+    tail_forget(t);
+    free(t->branches);
+    free(t);
+}
+
+void events_close(struct core *core)
+{
+    if (!core->events)
+        return;
+    events_each(core, free_topic, NULL);
+    stripe_deinit(&core->events->map);
+    free(core->events);
+    core->events = NULL;
+}
+
+/* What nobody reads is not kept in memory for long. Under the lock. */
+void topic_forget_tail(struct topic *t)
+{
+    bool has_readers = false;
+
+    for (size_t i = 0; atomic_load(&t->has_branches) && i < t->core->loop_count; i++)
+        has_readers |= atomic_load(&t->branches[i].count) > 0;
+    if (!has_readers && !t->pending)
+        tail_forget(t);
+}
+
+void events_stats(const struct core *core, struct events_stats *ret)
+{
+    struct events *e = core->events;
+
+    *ret = (struct events_stats){atomic_load(&e->count), atomic_load(&e->readers),
+                                 atomic_load(&e->published), atomic_load(&e->kept_events),
+                                 atomic_load(&e->kept_bytes)};
+}

@@ -1,0 +1,66 @@
+/* events.h: topics (MIG v0.1 section 7). A topic is a log with cursors: an event gets its sequence under
+ * the topic's stripe, goes to the store, and is seen by readers once the store has it. Nobody ever sees a
+ * number that a crash could take back. Readers are cursors on their own loops (subscribe.c); the youngest
+ * events are kept in memory for them, the others are read from the store.
+ *
+ * Any thread; a topic's fields are under the lock of its stripe, which also orders the appends. */
+#ifndef CORE_EVENTS_H
+#define CORE_EVENTS_H
+#include "base/diag.h"
+#include "core/event.h"
+#include "loop/loop.h"
+#include "loop/stripe.h"
+
+struct core;
+struct events;
+struct topic;
+
+struct event_limits {
+    uint64_t max_per_topic, max_bytes, max_age_ms;
+};
+
+/* Before the loops run. false: the store has something damaged; d says what. */
+bool events_open(struct core *core, struct diag *d);
+/* After the loops have ended, before the store is closed. */
+void events_close(struct core *core);
+/* Control thread. Of the generation in force. */
+void events_set_limits(struct core *core, const struct event_limits *limits);
+
+/* The topic, made when it is new; topics stay. NULL: no memory, or too many. */
+struct topic *topic_of(struct core *core, str tenant, str name);
+str topic_name(const struct topic *t);
+str topic_tenant(const struct topic *t);
+
+struct topic_range {
+    uint64_t first, last; /* what is retained; first > last: nothing */
+};
+struct topic_range topic_range(struct topic *t);
+
+/* One event on its way into the log. Lives with its op. */
+struct publication {
+    struct topic *topic;
+    struct event *event; /* the publication's reference                     */
+    struct store_request request;
+    void (*done)(struct publication *p, mig_status status); /* on request.loop; seq is in event */
+};
+/* MIG_OK: done will run. MIG_BACKPRESSURE, MIG_UNAVAILABLE: nothing was taken. Loop of the request. */
+mig_status topic_publish(struct publication *p);
+
+/* The event behind a cursor when it is still in memory, referenced. NULL: ask the store (it is
+ * retained), or there is none yet: *ret says. */
+struct event *topic_next(struct topic *t, uint64_t after, struct topic_range *ret);
+
+/* A reader of the loop that calls; wake runs on that loop when there may be something new. */
+struct topic_reader {
+    struct list link;
+    void (*wake)(struct topic_reader *r);
+};
+/* false: no memory. */
+bool topic_listen(struct topic *t, struct topic_reader *r);
+void topic_leave(struct topic *t, struct topic_reader *r);
+
+struct events_stats {
+    uint64_t topics, readers, published, kept_events, kept_bytes;
+};
+void events_stats(const struct core *core, struct events_stats *ret);
+#endif

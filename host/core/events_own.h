@@ -1,0 +1,29 @@
+/* events_own.h: between events.c (topics) and retention.c (how long they are kept). */
+#ifndef CORE_EVENTS_OWN_H
+#define CORE_EVENTS_OWN_H
+#include "core/events.h"
+
+struct events {
+    struct core *core;
+    struct stripe_map map;
+    _Atomic uint64_t count, readers, published, kept_events, kept_bytes;
+    _Atomic uint64_t max_per_topic, max_bytes, max_age_ms;
+    struct timer sweep; /* control thread */
+};
+
+/* Visits under the lock of each stripe. */
+void events_each(struct core *core, void (*visit)(void *arg, struct topic *t), void *arg);
+/* Under the lock: drops the events in memory unless somebody reads or writes. */
+void topic_forget_tail(struct topic *t);
+
+struct topic_size {
+    uint64_t first, last, bytes;
+    bool is_mine; /* no other trim is under way: topic_end_trim() must follow */
+};
+struct topic_size topic_begin_trim(struct topic *t);
+/* first 0: nothing was changed. */
+void topic_end_trim(struct topic *t, uint64_t first, uint64_t bytes);
+
+/* Loop thread, after an event was written: trims when the topic is over its limits. */
+void events_retain(struct core *core, struct topic *t);
+#endif
