@@ -214,7 +214,7 @@ static void answer(struct call *c, const struct call_result *r)
     struct visit *v = c->owner;
     struct exchange *x = v->x;
 
-    if (!x->conn)
+    if (!x->carrier)
         return;
     if (r->status == MIG_OK && (x->has_answer || !r->json.len))
         exchange_end(x, r->json);

@@ -1,26 +1,41 @@
-/* conn.h: a client connection: socket, output and timer. Private to net/. Owner: its loop. */
+/* conn.h: a client connection: socket, output queue, one timer, and TLS where the listener has it. A
+ * protocol lives on it and may be replaced by another (HTTP/1 by HTTP/2 or by a raw stream). Private
+ * to net/. Owner: its loop.
+ *
+ *   socket -> [ tls.c ] -> proto->feed          conn_write -> [ tls.c ] -> try to send -> queue
+ *
+ * conn_close() ends a connection at any moment, also from within a callback; the memory stays until
+ * libuv has closed the socket, so that callers on the stack may still look at is_closed. */
 #ifndef NET_CONN_H
 #define NET_CONN_H
+#include "base/buf.h"
 #include "base/list.h"
 #include "net/http.h"
+#include "net/raw.h"
 
-#include <llhttp.h>
 #include <stdatomic.h>
 
-enum conn_phase {
-    CONN_IDLE,     /* between requests                                */
-    CONN_HEAD,     /* a request line or headers are coming            */
-    CONN_BODY,     /* the body is coming                              */
-    CONN_HANDLING, /* somebody works on the answer                    */
-    CONN_LINGER,   /* answered for good; what still comes is dropped  */
-    CONN_CLOSING
+struct conn;
+struct tls;
+
+struct conn_proto {
+    void (*feed)(struct conn *c, const char *data, size_t len);
+    /* Everything that was written is on its way. */
+    void (*written)(struct conn *c);
+    /* conn_lasts() is over. */
+    void (*due)(struct conn *c);
+    /* No new requests: finish when nothing is running. */
+    void (*drain)(struct conn *c);
+    /* c is closed: tell whoever waits. Not the place to free anything of c->state ... */
+    void (*ended)(struct conn *c, enum net_end why);
+    /* ... but this is: nobody on the stack uses it any more. */
+    void (*dispose)(struct conn *c);
 };
 
 struct net_loop {
     struct loop *loop;
     const struct exchange_ops *ops;
     const struct http_limits *(*limits)(struct loop *l);
-    llhttp_settings_t settings;
     struct list conns;
     bool is_draining;
     _Atomic size_t count;
@@ -30,60 +45,50 @@ struct net_loop {
     uint64_t date_s;
 };
 
-/* One header line while it is read: offsets into the head text, which may move. */
-struct head_line {
-    uint32_t name, name_len, value, value_len;
-};
-
-struct http_conn {
+struct conn {
     uv_tcp_t tcp;
     uv_write_t write;
     uv_shutdown_t shutdown;
-    llhttp_t parser;
     struct net_loop *net;
+    const struct conn_proto *proto;
+    void *state; /* of proto */
     struct list link;
     struct timer timer;
-    uint64_t due_ms; /* when the phase has lasted too long; TIMER_NEVER */
-    enum conn_phase phase;
-    bool is_corked; /* more requests wait in this read: collect the answers */
-    bool is_writing, is_reading, close_after_write, wants_writable;
+    uint64_t due_ms;             /* when to look again; TIMER_NEVER        */
+    uint32_t lasts_ms, write_ms; /* what proto asked for; one write's time */
+    bool is_corked;              /* collect the output until conn_uncork() */
+    bool is_writing, is_reading;
+    bool is_ending;    /* closes behind what is queued; input is dropped    */
+    bool is_lingering; /* everything was sent, the client hangs up          */
+    bool is_closed;
     struct buf out;     /* waits behind what is being written */
     struct buf sending; /* owned by libuv until written       */
-    struct buf stash;   /* bytes behind the present request   */
-
-    struct http_limits limits; /* in force for the present request */
-
-    /* the request being read */
-    struct exchange *x;
-    struct arena_text head;
-    struct head_line *lines;
-    uint32_t line_count, line_cap;
-    uint32_t url_len, head_bytes;
-    char *body;
-    size_t body_len, body_cap;
-    unsigned refusal; /* status to answer with instead of going on */
-    const char *refusal_reason;
-    char remote[64];
+    char remote[64];    /* once somebody has asked            */
 };
 
 enum { CONN_HIGH_WATER = 65536, CONN_STASH_MAX = 65536, CONN_OUT_MAX = 64 << 20 };
 
-/* http1.c */
-void http1_settings(llhttp_settings_t *s);
-void http1_begin(struct http_conn *c);
-void http1_feed(struct http_conn *c, const char *data, size_t len);
-void http1_forget(struct http_conn *c); /* drops a request that is not complete */
-
-/* conn.c */
-void conn_write(struct http_conn *c, const uv_buf_t *bufs, unsigned count);
-/* Keep bytes that came behind the present request. */
-void conn_stash(struct http_conn *c, const char *data, size_t len);
-size_t conn_queued(const struct http_conn *c);
-void conn_phase(struct http_conn *c, enum conn_phase phase);
+/* A connection for an accepted socket; proto's state is the caller's to make. NULL: fd is closed. */
+struct conn *conn_open(struct net_loop *n, int fd);
+/* Sends, or queues behind what is queued. A failure closes the connection. */
+void conn_write(struct conn *c, const uv_buf_t *bufs, unsigned count);
+/* Send what was collected while is_corked was set. */
+void conn_uncork(struct conn *c);
+/* Bytes that wait in this process. */
+size_t conn_queued(const struct conn *c);
+/* Is there something that conn_write() would queue behind? */
+static inline bool conn_is_waiting(const struct conn *c)
+{
+    return c->is_writing || c->out.len;
+}
+/* proto->due in ms from now unless called again before; 0: never. A write's own time goes first. */
+void conn_lasts(struct conn *c, uint32_t ms);
+/* Stop reading, or go on. */
+void conn_read(struct conn *c, bool is_wanted);
 /* Close behind what is queued. */
-void conn_finish(struct http_conn *c);
-void conn_close(struct http_conn *c);
-/* The answer is complete: the next request, or the end. */
-void conn_next(struct http_conn *c);
+void conn_finish(struct conn *c);
+void conn_close(struct conn *c, enum net_end why);
+/* "127.0.0.1:51234", or "?". */
+const char *conn_remote(struct conn *c);
 str net_date(struct net_loop *n);
 #endif

@@ -1,19 +1,23 @@
-/* exchange.h: one HTTP request and its answer, whatever carried it. The protocol (http1.c) fills the
- * request and takes the answer; a server's ops (edge/) decide what it means. Lives in the request's
- * arena. Owner: its loop.
+/* exchange.h: one HTTP request and its answer, whatever carried it. A protocol (http1.c, http2.c)
+ * fills the request and takes the answer through its exchange_io; a server's ops (edge/) decide what
+ * it means. Lives in the request's arena. Owner: its loop.
  *
  *   head -> request -> [ exchange_head -> exchange_write* -> exchange_end ]
+ *                  \-> [ exchange_switch: the connection leaves HTTP, see raw.h ]
  *                  \-> gone: the client left before the answer was complete */
 #ifndef NET_EXCHANGE_H
 #define NET_EXCHANGE_H
 #include "base/arena.h"
 #include "mig/ext/http.h"
 
-struct http_conn;
+struct exchange_io;
 struct loop;
+struct raw;
+struct raw_ops;
 
 struct exchange {
-    struct http_conn *conn; /* NULL: the client has gone */
+    const struct exchange_io *io;
+    void *carrier; /* of io; NULL: the client has gone, or the answer is complete */
     struct loop *loop;
     struct arena *arena;
     str method, target, path, query, authority, body;
@@ -21,12 +25,16 @@ struct exchange {
     uint32_t header_count;
     uint64_t max_body; /* ops->head may lower or raise it */
     bool is_head;      /* HEAD: the answer's body is not sent */
-    void *owner;       /* of ops */
+    bool is_tls;
+    str upgrade; /* what exchange_switch() may switch to ("websocket"), as the client wrote it */
+    str tls_subject_cn; /* of the client's verified certificate; empty without one */
+    str tls_subject_o;
+    void *owner; /* of ops */
 
     /* answer, private to net/ */
-    struct arena_text answer; /* status line and header lines so far */
+    struct arena_text answer; /* HTTP/1: status line and header lines so far */
     unsigned status;
-    bool has_answer, is_head_sent, is_chunked, is_ended, must_close;
+    bool has_answer, is_head_sent, is_chunked, is_ended, is_refused, must_close;
 };
 
 struct exchange_ops {
@@ -51,8 +59,13 @@ mig_status exchange_head(struct exchange *x, unsigned status, const mig_header *
 mig_status exchange_write(struct exchange *x, str bytes);
 /* The last piece, which may be empty, and the end. */
 void exchange_end(struct exchange *x, str bytes);
-/* Cut the connection: the client must not take what it got for the whole answer. */
+/* Cut the answer off: the client must not take what it got for the whole of it. */
 void exchange_break(struct exchange *x);
+/* Inside ops->request or later, instead of an answer: write `head` (a whole 101 response, empty line
+ * included) and hand the connection to ops, which see owner. The exchange is over, as after
+ * exchange_end(). NULL: nothing was done, the exchange goes on: the client asked for no upgrade
+ * (x->upgrade is empty: HTTP/2 and HTTP/1.0 never do), has left, or has had a head. */
+struct raw *exchange_switch(struct exchange *x, str head, const struct raw_ops *ops, void *owner);
 /* The value of a request header by its lower-case name; ptr NULL when absent. */
 str exchange_header(const struct exchange *x, str name);
 /* Peer address as text: "127.0.0.1:51234". */

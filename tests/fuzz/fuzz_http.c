@@ -2,7 +2,7 @@
  * http1.c as it is, on a connection whose socket is a buffer here: the functions of conn.c that it
  * calls are below, so that conn.c is not linked. The first byte sets how the input is cut in pieces. */
 #include "base/check.h"
-#include "net/conn.h"
+#include "net/http1.h"
 
 #include <stdlib.h>
 
@@ -21,53 +21,53 @@ static unsigned requests, refusals;
 
 /* --- instead of conn.c ------------------------------------------------------------------------------ */
 
-void conn_write(struct http_conn *c, const uv_buf_t *bufs, unsigned count)
+void conn_write(struct conn *c, const uv_buf_t *bufs, unsigned count)
 {
-    must(c->phase != CONN_CLOSING);
+    must(!c->is_closed);
     for (unsigned i = 0; i < count; i++)
         written += bufs[i].len;
-    if (count)
-        c->out.len = 0;
 }
 
-void conn_stash(struct http_conn *c, const char *data, size_t len)
+void conn_uncork(struct conn *c)
 {
-    buf_add(&c->stash, (str){data, len});
+    c->is_corked = false;
 }
 
-size_t conn_queued(const struct http_conn *c)
+size_t conn_queued(const struct conn *c)
 {
     (void)c;
     return 0;
 }
 
-void conn_phase(struct http_conn *c, enum conn_phase phase)
+void conn_lasts(struct conn *c, uint32_t ms)
 {
-    must(c->phase != CONN_CLOSING);
-    c->phase = phase;
+    (void)ms;
+    must(!c->is_closed);
 }
 
-void conn_close(struct http_conn *c)
+void conn_read(struct conn *c, bool is_wanted)
 {
-    if (c->phase == CONN_CLOSING)
+    (void)is_wanted;
+    must(!c->is_closed);
+}
+
+void conn_close(struct conn *c, enum net_end why)
+{
+    if (c->is_closed)
         return;
-    c->phase = CONN_CLOSING;
-    http1_forget(c);
+    c->is_closed = true;
+    c->proto->ended(c, why);
 }
 
-void conn_finish(struct http_conn *c)
+void conn_finish(struct conn *c)
 {
-    c->close_after_write = true;
-    if (c->phase != CONN_CLOSING)
-        c->phase = CONN_LINGER;
+    c->is_ending = true;
 }
 
-void conn_next(struct http_conn *c)
+const char *conn_remote(struct conn *c)
 {
-    c->x = NULL;
-    c->phase = CONN_IDLE;
-    if (c->close_after_write)
-        conn_finish(c);
+    (void)c;
+    return "?";
 }
 
 str net_date(struct net_loop *n)
@@ -124,51 +124,45 @@ static str error_body(struct arena *a, unsigned status, str reason, str *ret_id)
 
 static const struct exchange_ops ops = {on_head, on_request, on_writable, on_writable, error_body};
 
+static void one_connection(struct net_loop *net, const uint8_t *data, size_t size)
+{
+    struct conn c = {.net = net};
+
+    http1_start(&c);
+    struct http1 *h = c.state;
+    size_t step = size ? (size_t)data[0] + 1 : 1;
+    for (size_t at = 1; at < size && !c.is_ending && !c.is_closed; at += step) {
+        size_t n = size - at < step ? size - at : step;
+        char *exact = malloc(n); /* a copy: reading behind it is found */
+        must(exact);
+        memcpy(exact, data + at, n);
+        http1_feed(&c, exact, n);
+        free(exact);
+        must(h->stash.len == 0);
+    }
+    must(refusals <= 1);
+    must(written <= (size_t)(requests + refusals + 1) * 4096);
+    if (h->x)
+        must(h->head.len <= limits.max_header_bytes && h->body_cap <= 4 * 16384);
+    conn_close(&c, NET_END_PEER);
+    c.proto->dispose(&c);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct net_loop net;
     static struct loop loop;
-    struct http_conn *c = calloc(1, sizeof *c);
 
-    must(c);
     if (!net.ops) {
         net.loop = &loop;
         net.ops = &ops;
         net.limits = get_limits;
         list_init(&net.conns);
-        http1_settings(&net.settings);
+        loop.local[LOOP_NET] = &net;
     }
-    c->net = &net;
-    c->phase = CONN_HEAD;
-    buf_init(&c->out, CONN_OUT_MAX);
-    buf_init(&c->stash, 1 << 20);
-    llhttp_init(&c->parser, HTTP_REQUEST, &net.settings);
-    c->parser.data = c;
     written = 0;
     requests = refusals = 0;
-    size_t step = size ? (size_t)data[0] + 1 : 1;
-    for (size_t at = 1; at < size; at += step) {
-        char piece[256]; /* a copy: reading behind it is found */
-        size_t n = size - at < step ? size - at : step;
-        if (c->close_after_write || c->phase == CONN_CLOSING || c->phase == CONN_LINGER)
-            break; /* conn.c reads no more */
-        memcpy(piece, data + at, n);
-        char *exact = malloc(n);
-        must(exact);
-        memcpy(exact, piece, n);
-        http1_feed(c, exact, n);
-        free(exact);
-        must(c->stash.len == 0);
-    }
-    must(refusals <= 1);
-    must(written <= (size_t)(requests + refusals + 1) * 4096);
-    if (c->x)
-        must(c->head.len <= limits.max_header_bytes && c->body_cap <= 4 * 16384);
-    if (c->phase != CONN_CLOSING)
-        http1_forget(c);
+    one_connection(&net, data, size);
     must(loop.chunks.in_use == 0);
-    buf_deinit(&c->out);
-    buf_deinit(&c->stash);
-    free(c);
     return 0;
 }

@@ -1,27 +1,8 @@
-/* http1.c and conn.c over real sockets: a server loop on a thread of its own, clients that block. */
-#include "unit.h"
-#include "net/http.h"
+/* http1*.c and conn.c over real sockets. */
+#include "net_unit.h"
 
-#include <poll.h>
-#include <pthread.h>
-#include <semaphore.h>
-#include <sys/socket.h>
-
-/* --- the server ---------------------------------------------------------------------------------- */
-
-static struct http_limits limits;
-static struct loop *loop;
-static struct net_loop *net;
-static pthread_t thread;
-static sem_t ready;
 static struct exchange *kept; /* "/later": answered when the test says so */
 static _Atomic int gone_count, request_count, writable_count;
-
-static const struct http_limits *get_limits(struct loop *l)
-{
-    (void)l;
-    return &limits;
-}
 
 static bool on_head(struct exchange *x)
 {
@@ -107,144 +88,21 @@ static void on_gone(struct exchange *x)
     arena_unref(x->arena);
 }
 
-static str error_body(struct arena *a, unsigned status, str reason, str *ret_id)
-{
-    struct arena_text t;
-
-    text_init(&t, a, 64);
-    text_add(&t, S("error "));
-    text_addu(&t, status);
-    text_add(&t, S(" "));
-    text_add(&t, reason);
-    *ret_id = S("the-id");
-    return text_str(&t);
-}
-
-static const struct exchange_ops ops = {on_head, on_request, on_writable, on_gone, error_body};
-
-static void *serve(void *arg)
-{
-    loop = loop_new(0);
-    net = net_loop_new(loop, &ops, get_limits);
-    sem_post(&ready);
-    loop_run(loop);
-    net_loop_free(net);
-    loop_free(loop);
-    return arg;
-}
+static const struct exchange_ops ops = {on_head, on_request, on_writable, on_gone, net_error_body};
 
 static int set_up(void **state)
 {
     (void)state;
-    limits = (struct http_limits){.max_body = 1000,
-                                  .max_header_bytes = 1024,
-                                  .max_headers = 10,
-                                  .max_url = 100,
-                                  .max_connections = 50,
-                                  .header_ms = 5000,
-                                  .body_ms = 5000,
-                                  .idle_ms = 5000,
-                                  .write_ms = 5000};
     gone_count = request_count = writable_count = 0;
     kept = NULL;
-    sem_init(&ready, 0, 0);
-    if (pthread_create(&thread, NULL, serve, NULL) != 0)
-        return -1;
-    sem_wait(&ready);
-    return 0;
-}
-
-static void close_all(struct loop *l, uint64_t v)
-{
-    (void)v;
-    net_close_all(net);
-    loop_stop(l);
+    return net_up(&ops);
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    loop_post_fn(loop, close_all, 0);
-    pthread_join(thread, NULL);
+    net_down();
     return 0;
-}
-
-/* --- the client ---------------------------------------------------------------------------------- */
-
-struct client {
-    int fd;
-    char got[1 << 18];
-    size_t len;
-    bool is_closed;
-};
-
-static void accepted(struct loop *l, uint64_t fd)
-{
-    (void)l;
-    net_accepted(net, (int)fd);
-}
-
-static struct client *client_open(void)
-{
-    struct client *c = calloc(1, sizeof *c);
-    int fds[2];
-
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    c->fd = fds[0];
-    loop_post_fn(loop, accepted, (uint64_t)fds[1]);
-    return c;
-}
-
-static void client_close(struct client *c)
-{
-    close(c->fd);
-    free(c);
-}
-
-static void put(struct client *c, const char *text)
-{
-    size_t n = strlen(text);
-    ssize_t sent = send(c->fd, text, n, MSG_NOSIGNAL);
-    (void)sent; /* the server may have hung up already: the answer tells */
-}
-
-/* Reads what is there within ms; false: nothing came. */
-static bool get(struct client *c, int ms)
-{
-    struct pollfd p = {c->fd, POLLIN, 0};
-
-    if (c->is_closed || poll(&p, 1, ms) <= 0)
-        return false;
-    ssize_t n = read(c->fd, c->got + c->len, sizeof c->got - 1 - c->len);
-    if (n <= 0)
-        c->is_closed = true;
-    else
-        c->len += (size_t)n;
-    c->got[c->len] = 0;
-    return n > 0;
-}
-
-static void expect(struct client *c, const char *text)
-{
-    while (!strstr(c->got, text))
-        if (!get(c, 5000))
-            fail_msg("no \"%s\" in: %s", text, c->got);
-}
-
-static void expect_close(struct client *c)
-{
-    while (get(c, 5000))
-        ;
-    assert_true(c->is_closed);
-}
-
-static unsigned count(const struct client *c, const char *text)
-{
-    unsigned n = 0;
-
-    for (const char *at = c->got; (at = strstr(at, text)); at += strlen(text))
-        n++;
-    return n;
 }
 
 /* One request that must be refused with this status, and the connection closed behind it. */
@@ -348,13 +206,6 @@ static void answer_kept(struct loop *l, uint64_t v)
     loop_drain(l);
 }
 
-static void wait_requests(int n)
-{
-    for (int i = 0; i < 5000 && request_count < n; i++)
-        usleep(1000);
-    assert_int_equal(request_count, n);
-}
-
 static void what_is_pipelined_waits_for_a_slow_answer(void **state)
 {
     struct client *c = client_open();
@@ -362,7 +213,7 @@ static void what_is_pipelined_waits_for_a_slow_answer(void **state)
     (void)state;
     put(c, "GET /later HTTP/1.1\r\nHost: x\r\n\r\nGET /two HTTP/1.1\r\nHost: x\r\n\r\n");
     put(c, "GET /three HTTP/1.1\r\nHost: x\r\n\r\n");
-    wait_requests(1);
+    wait_for(&request_count, 1);
     usleep(5000);
     assert_int_equal(request_count, 1); /* one at a time */
     loop_post_fn(loop, answer_kept, 0);
@@ -378,11 +229,9 @@ static void a_client_that_leaves_is_reported(void **state)
 
     (void)state;
     put(c, "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
-    wait_requests(1);
+    wait_for(&request_count, 1);
     client_close(c);
-    for (int i = 0; i < 5000 && !gone_count; i++)
-        usleep(1000);
-    assert_int_equal(gone_count, 1);
+    wait_for(&gone_count, 1);
 }
 
 static void bodies_in_pieces_are_chunked(void **state)
@@ -630,7 +479,7 @@ static void a_drain_closes_idle_connections_and_others_behind_their_answer(void 
     put(idle, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
     expect(idle, "GET /a?");
     put(busy, "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
-    wait_requests(2);
+    wait_for(&request_count, 2);
     loop_post_fn(loop, drain, 0);
     expect_close(idle);
     loop_post_fn(loop, answer_kept, 0);
