@@ -95,9 +95,27 @@ static mig_status event(const mig_host *h, mig_call ex, const mig_http_event *e)
     return status;
 }
 
+static mig_status upgrade(const mig_host *h, mig_call ex, const mig_websocket *ws)
+{
+    struct instance *i = instance_of(h);
+    mig_websocket known = {0};
+
+    if (!ws || ws->struct_size < offsetof(mig_websocket, on_cancel) + sizeof ws->on_cancel ||
+        !ws->on_message || !ws->on_cancel)
+        return MIG_E_ARG;
+    memcpy(&known, ws, ws->struct_size < sizeof known ? ws->struct_size : sizeof known);
+    struct call *c = call_hold(i->core, i, ex);
+    if (!c)
+        return MIG_E_GONE;
+    bool may = c->kind->upgrade && loop_is_current(c->home) && c->handler.exec == MIG_EXEC_LOOP;
+    mig_status status = may ? c->kind->upgrade(c, &known) : MIG_E_ARG;
+    call_drop_any(c);
+    return status;
+}
+
 const void *table_http(struct instance *i)
 {
-    static const mig_ext_http table = {sizeof table, 0, respond, event};
+    static const mig_ext_http table = {sizeof table, 0, respond, event, upgrade};
     (void)i;
     return &table;
 }

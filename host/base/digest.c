@@ -5,7 +5,8 @@
 #include <openssl/evp.h>
 #include <pthread.h>
 
-static EVP_MD *sha256;
+static EVP_MD *sha256, *sha1;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 /* Without the system's configuration file and fetched once: the first digest is on the way to the first
  * answer after a start. */
@@ -13,11 +14,11 @@ static void fetch(void)
 {
     OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
     sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
 }
 
 struct digest *digest_new(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 
     pthread_once(&once, fetch);
@@ -50,4 +51,10 @@ void digest_take(struct digest *d, char out[DIGEST_HEX + 1])
         out[2 * i + 1] = hex[md[i] & 15];
     }
     out[DIGEST_HEX] = 0;
+}
+
+bool digest_sha1(str bytes, unsigned char out[DIGEST_SHA1])
+{
+    pthread_once(&once, fetch);
+    return sha1 && EVP_Digest(bytes.ptr, bytes.len, out, NULL, sha1, NULL) == 1;
 }

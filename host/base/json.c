@@ -209,7 +209,8 @@ bool json_number(const json_value *v, double *ret)
 
 str json_string(const json_value *v)
 {
-    return (str){yyjson_get_str(in(v)), yyjson_get_len(in(v))};
+    return yyjson_is_str(in(v)) ? (str){yyjson_get_str(in(v)), yyjson_get_len(in(v))}
+                                : (str){NULL, 0};
 }
 
 size_t json_size(const json_value *v)

@@ -318,6 +318,9 @@ struct plan *plan_make(const struct settings *s, const struct manifest *m, const
     for (size_t i = 0; autoload && i < p->dirs.count; i++)
         scan(p, s, m, p->dirs.items[i], d);
     add_builtin(p, s, m, "http", "dev.migd.http-binding", own("{}"));
+    char *ws;
+    must(asprintf(&ws, "{\"max_streams\":%lld}", (long long)s->max_streams_per_conn) >= 0);
+    add_builtin(p, s, m, "ws", "dev.migd.ws-binding", ws);
     add_builtin(p, s, m, "admin", "dev.migd.admin", own("{}"));
     add_builtin(p, s, m, "echo", "dev.migd.echo", echo_config(s, capabilities));
     if (!d->errors)

@@ -107,6 +107,8 @@ const struct setting settings_table[] = {
            .meaning = "Old events per second that one subscription gets."),
     NUMBER("mig.replay_quota", replay_quota, "100000", 1, (int64_t)1 << 40,
            .meaning = "Old events that a consumer gets within an hour."),
+    NUMBER("mig.max_streams_per_conn", max_streams_per_conn, "128", 1, 65536,
+           .meaning = "Streams that a WebSocket may have at a time."),
     NUMBER("mig.stream_queue", stream_queue, "256", 1, 65536,
            .meaning = "Frames that a stream may have on the way to a slow client."),
     NUMBER("mig.stream_stall_ms", stream_stall_ms, "30000", 1, DAY_MS,

@@ -246,6 +246,7 @@ static void maybe_unpin(struct call *c)
 void call_lasts(struct call *c)
 {
     call_let_go(c);
+    c->is_lasting = true;
     c->deadline_ns = UINT64_MAX;
     timer_stop(&c->home->timers, &c->deadline);
 }

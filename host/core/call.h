@@ -61,6 +61,8 @@ struct call_kind {
     mig_status (*respond)(struct call *c, uint32_t status, const void *headers, uint32_t count);
     /* The slot is about to be reused; owner is in the arena and goes with it. NULL: nothing to do. */
     void (*free)(struct call *c);
+    /* HTTP exchanges: become a WebSocket (ws: mig_websocket). NULL otherwise. */
+    mig_status (*upgrade)(struct call *c, const void *ws);
 };
 
 /* One callback that waits for its turn on the strand. */
@@ -100,6 +102,7 @@ struct call {
     uint64_t deadline_ns;
     uint32_t hops;
 
+    bool is_lasting;      /* call_lasts()                                        */
     bool is_answered;     /* the caller has its end                              */
     bool is_ended;        /* the plugin's end has arrived                        */
     bool was_seen;        /* the plugin knows of the call; set on the strand     */
@@ -158,7 +161,8 @@ struct call *call_open(struct call_table *t, const struct call_spec *spec);
 bool call_start(struct call *c);
 /* Home loop. The call does not need its generation any more: it may outlive many. */
 void call_let_go(struct call *c);
-/* Home loop. A stream without an end of its own: no deadline, no generation. */
+/* Home loop. A stream without an end of its own: no deadline, no generation. What is submitted in its
+ * name is on its own. */
 void call_lasts(struct call *c);
 /* Home loop. Undo call_open(): nobody is told, the call is gone. */
 void call_refuse(struct call *c);

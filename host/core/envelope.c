@@ -177,6 +177,8 @@ void text_add_line(struct arena_text *t, str json)
 static void begin_frame(struct op *op, struct arena_text *t)
 {
     op->frames.seq++;
+    if (!op->frames.stream_id.len)
+        op->frames.stream_id = frames_stream_id(op);
     envelope_header(op, t);
     text_add(t, S(",\"stream_id\":"));
     text_add_json(t, op->frames.stream_id);

@@ -12,7 +12,7 @@ enum { ARENA_LIMIT = 64 << 20, SLOW_PERCENT = 75, QUICK_PERCENT = 25 };
 
 /* --- the style of the answers ------------------------------------------------------------------- */
 
-static str stream_id_of(struct op *op)
+str frames_stream_id(struct op *op)
 {
     struct arena_text t;
 
@@ -34,8 +34,6 @@ void frames_begin(struct op *op)
         op->frames.style = STYLE_FRAMES;
     else if (is_stream && op->in.on_frame && !op->in.flags)
         op->frames.style = STYLE_RAW;
-    if (op->frames.style == STYLE_FRAMES)
-        op->frames.stream_id = stream_id_of(op);
     if (is_stream && op->frames.style == STYLE_GATHER)
         text_init(&op->frames.gathered, op->arena, 256);
 }

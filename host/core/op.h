@@ -67,7 +67,8 @@ struct op {
     struct task task;
     struct core *core;
     struct loop *home;
-    struct gen *gen;
+    struct gen *gen;    /* NULL once it is let go                                */
+    struct gen *pinned; /* the same when the parent has none                     */
     struct arena *arena;
     const struct principal *principal;
     struct call *parent; /* exchange, or the call in whose name this is invoked; held */
@@ -130,9 +131,13 @@ bool op_header_text(const struct op *op, enum header_member m, str mirror, str *
 void op_answer(struct op *op, const struct call_result *r, str envelope);
 void op_answer_error(struct op *op, const struct call_result *r);
 
+/* The generation is not needed any more. */
+void op_let_go(struct op *op);
+
 /* frames.c. Home loop. */
 mig_status frames_take(struct call *c, str bytes); /* call_kind.frame of invocations   */
 void frames_begin(struct op *op);                  /* stage_mode has found a stream    */
+str frames_stream_id(struct op *op);               /* as given, or of the message id   */
 void frames_end(struct op *op);                    /* what is left of a frame is freed */
 void frames_room(struct call_child *child);        /* the binding takes frames again   */
 

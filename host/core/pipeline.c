@@ -7,6 +7,8 @@
 
 typedef mig_status (*stage_fn)(struct op *op);
 
+static mig_status stage_refuse(struct op *op);
+
 enum { STAGES_MAX = 12, ARENA_LIMIT = 64 << 20 };
 
 /* Numbers: the processing order of MIG v0.1 5.3. */
@@ -28,6 +30,7 @@ static const stage_fn rows[][STAGES_MAX] = {
     [MIG_OP_DISCOVER] = {stage_envelope, stage_tenant, stage_discover},
     [MIG_OP_PUBLISH] = {stage_envelope, stage_tenant, stage_publish},
     [MIG_OP_SUBSCRIBE] = {stage_envelope, stage_tenant, stage_subscribe},
+    [MIG_OP_REFUSE] = {stage_envelope, stage_refuse},
     [MIG_OP_CANCEL] = {stage_envelope, stage_tenant, stage_cancel},
     [MIG_OP_HEARTBEAT] = {stage_envelope, stage_tenant, stage_heartbeat},
 };
@@ -78,6 +81,17 @@ mig_status stage_mode(struct op *op)
                        "the capability does not offer the requested mode");
     frames_begin(op);
     return MIG_OK;
+}
+
+static mig_status stage_refuse(struct op *op)
+{
+    const mig_error *e = &op->in.refusal;
+    mig_status code = e->code > MIG_OK && e->code <= MIG_INTERNAL ? e->code : MIG_INVALID_REQUEST;
+    mig_status status = op_fail_details(op, code, e->details, e->message);
+
+    op->error.retry_after_ms = e->retry_after_ms;
+    op->error.retry = e->retry;
+    return status;
 }
 
 static mig_status fail_cancelled(struct op *op)
@@ -145,6 +159,8 @@ static struct op *op_new(struct call *parent, struct arena *a, struct instance *
     op->core = parent->core;
     op->home = parent->home;
     op->gen = parent->gen;
+    if (!op->gen)
+        op->gen = op->pinned = gen_pin(gen_current(parent->core, parent->home), parent->home);
     op->arena = a;
     op->principal = parent->principal;
     op->parent = parent;
@@ -155,9 +171,47 @@ static struct op *op_new(struct call *parent, struct arena *a, struct instance *
     return op;
 }
 
+void op_let_go(struct op *op)
+{
+    op->gen = NULL;
+    if (op->pinned)
+        gen_unpin(op->pinned, op->home);
+    op->pinned = NULL;
+}
+
+/* What a lasting exchange submits must not stay with it: the texts go with the op. */
+static bool own_texts(struct op *op)
+{
+    str *texts[] = {&op->in.binding,     &op->in.envelope,        &op->in.target,
+                    &op->in.mig_version, &op->in.message_id,      &op->in.session_id,
+                    &op->in.traceparent, &op->in.deadline_ms,     &op->in.idempotency_key,
+                    &op->in.stream_id,   &op->in.refusal.message, &op->in.refusal.details};
+
+    op->owns_arena = true;
+    for (size_t i = 0; i < countof(texts); i++)
+        if (texts[i]->len && !(*texts[i] = arena_copy(op->arena, *texts[i])).ptr)
+            return false;
+    return true;
+}
+
+static struct op *op_of_submission(struct call *ex, struct instance *binding, const mig_submit *s)
+{
+    struct arena *a = ex->is_lasting ? arena_new(&ex->home->chunks, ARENA_LIMIT) : ex->arena;
+    struct op *op = a ? op_new(ex, a, binding) : NULL;
+
+    if (!op)
+        return NULL;
+    op->in = *s;
+    if (!ex->is_lasting || own_texts(op))
+        return op;
+    op_let_go(op);
+    arena_unref(a);
+    return NULL;
+}
+
 void pipeline_submit(struct call *ex, struct instance *binding, const mig_submit *s)
 {
-    struct op *op = op_new(ex, ex->arena, binding);
+    struct op *op = op_of_submission(ex, binding, s);
 
     if (!op) { /* the exchange has used up its memory: end it, the hold with it */
         call_abort(ex, CALL_STOP,
@@ -166,7 +220,8 @@ void pipeline_submit(struct call *ex, struct instance *binding, const mig_submit
         call_drop(ex);
         return;
     }
-    op->in = *s;
+    if (s->flags & MIG_SUBMIT_ALWAYS_FRAMES)
+        op->frames.style = STYLE_FRAMES;
     op->task.run = run_submitted;
     loop_defer(ex->home, &op->task);
 }
@@ -225,6 +280,7 @@ static void leave(struct task *t)
     struct call *parent = op->parent;
 
     frames_end(op);
+    op_let_go(op);
     if (op->owns_arena)
         arena_unref(op->arena);
     call_drop(parent);

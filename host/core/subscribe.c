@@ -578,7 +578,7 @@ mig_status stage_subscribe(struct op *op)
     op->ev_open.run = run_open;
     call_strand_push(op->parent, &op->ev_open);
     call_lasts(op->parent);
-    op->gen = NULL; /* a subscription outlives many */
+    op_let_go(op); /* a subscription outlives many generations */
     pump(s);
     return OP_WAITS;
 }

@@ -33,16 +33,16 @@ static bool is_loopback(str remote)
 }
 
 /* A page that somebody's browser shows may reach our port, but it cannot hide where it comes from. */
-static bool is_cross_site(struct exchange *x)
+bool authn_same_origin(const struct exchange *x)
 {
     str origin = exchange_header(x, S("origin"));
     str rest = origin;
 
     if (!origin.ptr)
-        return false;
+        return true;
     str_split(&rest, '/'); /* scheme: */
     str_split(&rest, '/'); /* (empty) */
-    return !str_eq_nocase(rest, x->authority);
+    return str_eq_nocase(rest, x->authority);
 }
 
 static bool is_named_loopback(str authority)
@@ -71,5 +71,5 @@ mig_status authn_admin(const struct edge_policy *p, struct exchange *x, const ch
     if (!is_loopback(exchange_remote(x)))
         return MIG_FORBIDDEN;
     *ret_reason = "origin";
-    return is_cross_site(x) || !is_named_loopback(x->authority) ? MIG_FORBIDDEN : MIG_OK;
+    return !authn_same_origin(x) || !is_named_loopback(x->authority) ? MIG_FORBIDDEN : MIG_OK;
 }

@@ -14,4 +14,6 @@ struct edge_policy {
 struct principal *authn_principal(struct exchange *x);
 /* May this exchange use an operator's route? *ret_reason says why not. */
 mig_status authn_admin(const struct edge_policy *p, struct exchange *x, const char **ret_reason);
+/* No Origin header, or one that names the host that was asked. */
+bool authn_same_origin(const struct exchange *x);
 #endif

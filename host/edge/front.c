@@ -4,6 +4,7 @@
 #include "base/id.h"
 #include "core/op.h"
 #include "edge/route.h"
+#include "edge/socket.h"
 #include "mig/sdk/status.h"
 
 enum { DEADLINE_SLACK_MS = 10000, KEEPALIVE_MS = 15000 };
@@ -152,6 +153,12 @@ static mig_status give_head(struct visit *v, uint32_t status, const mig_header *
     return answer;
 }
 
+static mig_status upgrade(struct call *c, const void *ws)
+{
+    struct visit *v = c->owner;
+    return socket_open(c, v->x, ws);
+}
+
 static void forget(struct call *c)
 {
     struct visit *v = c->owner;
@@ -230,6 +237,7 @@ static const struct call_kind kind = {
     .answer = answer,
     .frame = frame,
     .respond = respond,
+    .upgrade = upgrade,
     .free = forget,
 };
 

@@ -6,6 +6,7 @@
 #include "core/events.h"
 #include "core/op.h"
 #include "edge/front.h"
+#include "edge/socket.h"
 #include "main/builtin.h"
 #include "main/daemon.h"
 #include "main/findings.h"
@@ -42,6 +43,7 @@ static void *run_loop(void *arg)
     nl->node->nets[nl->loop->index] = nl->net;
     uv_sem_post(&nl->ready);
     loop_run(nl->loop);
+    socket_loop_free(nl->loop);
     net_loop_free(nl->net);
     return NULL;
 }

@@ -10,11 +10,11 @@ struct entry {
     char texts[]; /* key, event id, bytes */
 };
 
-/* A log, under its stripe's lock. The ring holds the records first to last; record n lies at n % cap. */
+/* A log, under its stripe's lock. The ring holds the records first to last; record n lies at n & mask. */
 struct log {
     struct stripe_item item;
     struct entry **ring;
-    size_t cap;
+    size_t mask; /* its size, a power of two, less 1 */
     uint64_t first, last, bytes;
     size_t tenant_len, name_len;
     char id[]; /* tenant, then topic */
@@ -41,7 +41,7 @@ static size_t entry_bytes(const struct entry *e)
 
 static struct entry **slot(struct log *l, uint64_t seq)
 {
-    return &l->ring[seq % l->cap];
+    return &l->ring[seq & l->mask];
 }
 
 /* --- finding ------------------------------------------------------------------------------------ */
@@ -102,18 +102,18 @@ static struct log *log_new(struct memory_store *m, struct store_request *r, stru
 
 static bool ring_grow(struct log *l)
 {
-    size_t count = l->last + 1 - l->first, cap = l->cap ? l->cap * 2 : 16;
+    size_t count = l->last + 1 - l->first, cap = l->ring ? (l->mask + 1) * 2 : 16;
 
-    if (count < l->cap)
+    if (l->ring && count <= l->mask)
         return true;
     struct entry **ring = malloc(cap * sizeof *ring);
     if (!ring)
         return false;
     for (uint64_t seq = l->first; seq <= l->last; seq++)
-        ring[seq % cap] = *slot(l, seq);
+        ring[seq & (cap - 1)] = *slot(l, seq);
     free(l->ring);
     l->ring = ring;
-    l->cap = cap;
+    l->mask = cap - 1;
     return true;
 }
 

@@ -62,6 +62,7 @@ void db_close(struct db *db);
 sqlite3_stmt *db_use(struct db *db, enum db_sql sql);
 void db_bind_u64(sqlite3_stmt *q, int at, uint64_t v); /* above INT64_MAX: INT64_MAX */
 void db_bind_str(sqlite3_stmt *q, int at, str v); /* as a blob; borrowed until the next reset */
+void db_bind_key(sqlite3_stmt *q, struct store_key key); /* parameters 1 to 3 */
 str db_str(sqlite3_stmt *q, int column);
 static inline uint64_t db_u64(sqlite3_stmt *q, int column)
 {
@@ -79,7 +80,8 @@ uint32_t db_sum(const uint64_t *numbers, size_t n, const str *texts, size_t m);
 /* A record's row is its topic's id and its number. */
 enum { RECORD_BITS = 40 };
 #define RECORD_MAX ((UINT64_C(1) << RECORD_BITS) - 1)
-#define TOPIC_ID_MAX ((UINT64_C(1) << (63 - RECORD_BITS)) - 1)
+#define TOPIC_ID_MAX                                                                               \
+    ((UINT64_C(1) << (63 - RECORD_BITS)) - 2) /* the row behind it is a number, too */
 static inline uint64_t record_row(uint64_t topic_id, uint64_t seq)
 {
     return topic_id << RECORD_BITS | seq;
@@ -176,6 +178,7 @@ struct writer {
     uint64_t reserved;       /* as revision_saved, in this transaction                    */
     uint64_t next_expiry_ms; /* wall clock; UINT64_MAX: nothing expires */
     uint64_t purged_at_ns;
+    sqlite3_int64 changes;        /* rows changed before this transaction */
     uint64_t restart_pages;       /* of the log of changes: when it is begun anew */
     size_t last_count;            /* of the last transaction */
     struct task_queue unfinished; /* trims that go on in the next transaction */
@@ -234,6 +237,10 @@ int sqlite_purge(struct sqlite_store *s, uint64_t now_ms, size_t *ret_count);
 bool sqlite_each_topic(struct store *s, store_visit_topic *visit, void *arg, struct diag *d);
 bool sqlite_each_row(struct store *s, enum store_space space, store_visit_row *visit, void *arg,
                      struct diag *d);
+static inline struct store_key sqlite_key(const struct store_request *r)
+{
+    return store_key(r->tenant, (enum store_space)r->space, r->name);
+}
 /* The row's checksum is right? */
 bool sqlite_value_is_sound(struct store_key key, const struct store_row *row, uint64_t sum);
 uint32_t sqlite_value_sum(struct store_key key, const struct store_row *row);

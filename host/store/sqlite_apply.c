@@ -6,11 +6,6 @@ enum { PURGE_ROWS = 200, TRIM_ROWS = 1000 };
 
 /* --- values --------------------------------------------------------------------------------------- */
 
-static struct store_key key_of(const struct store_request *r)
-{
-    return store_key(r->tenant, (enum store_space)r->space, r->name);
-}
-
 uint32_t sqlite_value_sum(struct store_key key, const struct store_row *row)
 {
     const uint64_t numbers[] = {key.space, row->revision, row->expires_at_ms};
@@ -21,13 +16,6 @@ uint32_t sqlite_value_sum(struct store_key key, const struct store_row *row)
 bool sqlite_value_is_sound(struct store_key key, const struct store_row *row, uint64_t sum)
 {
     return sqlite_value_sum(key, row) == sum;
-}
-
-static void bind_key(sqlite3_stmt *q, struct store_key key)
-{
-    db_bind_u64(q, 1, key.space);
-    db_bind_str(q, 2, key.tenant.id);
-    db_bind_str(q, 3, key.name);
 }
 
 /* What is there now. */
@@ -41,7 +29,7 @@ static int find(struct db *db, struct store_key key, uint64_t now_ms, struct old
     sqlite3_stmt *q = db_use(db, SQL_VALUE_FIND);
 
     *ret = (struct old){0};
-    bind_key(q, key);
+    db_bind_key(q, key);
     int got = db_next(q);
     if (got != SQLITE_ROW)
         return got;
@@ -115,10 +103,10 @@ static int write_value(struct sqlite_store *s, struct store_request *r, str valu
     if (fault)
         return fault;
     sqlite3_stmt *q = db_use(&w->db, SQL_VALUE_PUT);
-    bind_key(q, key_of(r));
+    db_bind_key(q, sqlite_key(r));
     db_bind_u64(q, 4, row.revision);
     db_bind_u64(q, 5, row.expires_at_ms);
-    db_bind_u64(q, 6, sqlite_value_sum(key_of(r), &row));
+    db_bind_u64(q, 6, sqlite_value_sum(sqlite_key(r), &row));
     db_bind_str(q, 7, value);
     r->revision = row.revision;
     r->expires_at_ms = row.expires_at_ms;
@@ -132,7 +120,7 @@ static int set(struct sqlite_store *s, struct store_request *r, struct old *old,
 {
     uint64_t size = r->name.len + value.len;
     bool has_room;
-    int fault = make_room(s, key_of(r), size, now_ms, old, &has_room);
+    int fault = make_room(s, sqlite_key(r), size, now_ms, old, &has_room);
 
     if (fault)
         return fault;
@@ -159,7 +147,7 @@ static int put(struct sqlite_store *s, struct store_request *r)
 {
     uint64_t now_ms = clock_wall_ms();
     struct old old;
-    int fault = find(&s->writer.db, key_of(r), now_ms, &old);
+    int fault = find(&s->writer.db, sqlite_key(r), now_ms, &old);
 
     if (fault || !is_expected(r, &old))
         return fault;
@@ -169,7 +157,7 @@ static int put(struct sqlite_store *s, struct store_request *r)
 static int drop(struct sqlite_store *s, struct store_request *r)
 {
     struct old old;
-    int fault = find(&s->writer.db, key_of(r), clock_wall_ms(), &old);
+    int fault = find(&s->writer.db, sqlite_key(r), clock_wall_ms(), &old);
 
     if (fault)
         return fault;
@@ -180,7 +168,7 @@ static int drop(struct sqlite_store *s, struct store_request *r)
     if (!is_expected(r, &old))
         return SQLITE_OK;
     sqlite3_stmt *q = db_use(&s->writer.db, SQL_VALUE_DELETE);
-    bind_key(q, key_of(r));
+    db_bind_key(q, sqlite_key(r));
     fault = db_run(q);
     r->revision = 0;
     return fault ? fault : change_total(s, r->tenant, r->space, -1, -(int64_t)old.size);
@@ -191,7 +179,7 @@ static int read_counter(struct db *db, struct store_key key, uint64_t *ret, bool
 {
     sqlite3_stmt *q = db_use(db, SQL_VALUE_GET);
 
-    bind_key(q, key);
+    db_bind_key(q, key);
     int got = db_next(q);
     if (got != SQLITE_ROW)
         return got;
@@ -209,10 +197,10 @@ static int add(struct sqlite_store *s, struct store_request *r)
     bool is_one = true;
     char bytes[8];
     struct old old;
-    int fault = find(&s->writer.db, key_of(r), now_ms, &old);
+    int fault = find(&s->writer.db, sqlite_key(r), now_ms, &old);
 
     if (!fault && old.is_live)
-        fault = read_counter(&s->writer.db, key_of(r), &was, &is_one);
+        fault = read_counter(&s->writer.db, sqlite_key(r), &was, &is_one);
     if (fault)
         return fault;
     if (!is_one) {

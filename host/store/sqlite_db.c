@@ -93,6 +93,13 @@ void db_bind_str(sqlite3_stmt *q, int at, str v)
     sqlite3_bind_blob64(q, at, v.len ? v.ptr : "", v.len, SQLITE_STATIC);
 }
 
+void db_bind_key(sqlite3_stmt *q, struct store_key key)
+{
+    db_bind_u64(q, 1, key.space);
+    db_bind_str(q, 2, key.tenant.id);
+    db_bind_str(q, 3, key.name);
+}
+
 str db_str(sqlite3_stmt *q, int column)
 {
     const void *p = sqlite3_column_blob(q, column);

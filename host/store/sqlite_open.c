@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { APPLICATION_ID = 0x6D696764 /* "migd" */ };
+enum { APPLICATION_ID = 0x6D696764 /* "migd" */, WRITE_CACHE_KIB = 8192, READ_CACHE_KIB = 2048 };
 
 /* Step i makes version i + 1 out of version i. Never changed, only added to. */
 static const char *const migrations[] = {
@@ -103,12 +103,25 @@ static bool lock_folder(struct sqlite_store *s, struct diag *d)
     if (flock(s->lock_fd, LOCK_EX | LOCK_NB))
         return errno == EWOULDBLOCK ? refuse_second(s, d)
                                     : refuse_errno(d, s->lock_path, "it cannot be locked");
-    if (ftruncate(s->lock_fd, 0) || dprintf(s->lock_fd, "%d\n", (int)getpid()) < 0)
+    char pid[16]; // always as long, so that there is nothing to cut off, which costs a disk access
+    int len = snprintf(pid, sizeof pid, "%-12d\n", (int)getpid());
+    if (pwrite(s->lock_fd, pid, (size_t)len, 0) != len)
         return refuse_errno(d, s->lock_path, "it cannot be written");
     return true;
 }
 
 /* --- file ----------------------------------------------------------------------------------------- */
+
+/* A power cut must not take away the name of a file whose bytes are safe. */
+static void sync_folder(const char *dir)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    fsync(fd);
+    close(fd);
+}
 
 /* Made here for its mode, which SQLite gives to the other files as well. No SQLite connection is open
  * yet: closing a descriptor takes away the locks that the process has on the file. */
@@ -126,6 +139,8 @@ static bool open_file(struct sqlite_store *s, struct diag *d)
     close(fd);
     if (has_failed)
         return refuse_errno(d, s->path, "it cannot be read");
+    if (n == 0)
+        sync_folder(s->dir);
     return is_ours || refuse_damaged(d, s->path, "it is not a database");
 }
 
@@ -183,16 +198,16 @@ static bool is_wal(struct db *db)
     return sqlite3_finalize(q) == SQLITE_OK && is;
 }
 
-static int set_up(struct sqlite_store *s, struct db *db)
+static int set_up(struct sqlite_store *s, struct db *db, int cache_kib)
 {
     char sql[400];
     uint64_t pages = s->base.settings.max_bytes / PAGE_SIZE;
 
     snprintf(sql, sizeof sql,
-             "PRAGMA synchronous = %s; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -8192;"
+             "PRAGMA synchronous = %s; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -%d;"
              "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
              "PRAGMA mmap_size = 0; PRAGMA max_page_count = %llu",
-             s->base.settings.fsync == STORE_FSYNC_ALWAYS ? "FULL" : "NORMAL",
+             s->base.settings.fsync == STORE_FSYNC_ALWAYS ? "FULL" : "NORMAL", cache_kib,
              (unsigned long long)(pages && pages < 4294967294 ? pages : 4294967294));
     return run(db, sql);
 }
@@ -292,7 +307,7 @@ bool sqlite_open_more(struct sqlite_store *s, struct db *db, struct diag *d)
 {
     int fault = db_open(db, s->path);
 
-    fault = fault ? fault : set_up(s, db);
+    fault = fault ? fault : set_up(s, db, READ_CACHE_KIB);
     fault = fault ? fault : db_prepare(db);
     return !fault || refuse_fault(s, db, fault, d);
 }
@@ -303,7 +318,7 @@ static bool open_database(struct sqlite_store *s, struct diag *d)
     int64_t version = 0;
     int fault = db_open(db, s->path);
 
-    fault = fault ? fault : set_up(s, db);
+    fault = fault ? fault : set_up(s, db, WRITE_CACHE_KIB);
     if (fault)
         return refuse_fault(s, db, fault, d);
     if (!check_owner(s, db, &version, d))

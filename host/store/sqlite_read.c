@@ -6,24 +6,17 @@ enum { TAKE = 16 }; /* few, so that the other reading thread gets some */
 
 /* --- values --------------------------------------------------------------------------------------- */
 
-static struct store_key key_of(const struct store_request *r)
-{
-    return store_key(r->tenant, (enum store_space)r->space, r->name);
-}
-
 static int get(struct db *db, struct store_request *r)
 {
     sqlite3_stmt *q = db_use(db, SQL_VALUE_GET);
 
-    db_bind_u64(q, 1, r->space);
-    db_bind_str(q, 2, r->tenant.id);
-    db_bind_str(q, 3, r->name);
+    db_bind_key(q, sqlite_key(r));
     r->status = MIG_NOT_FOUND;
     int got = db_next(q);
     if (got != SQLITE_ROW)
         return got;
     const struct store_row row = {r->name, db_str(q, 3), db_u64(q, 0), db_u64(q, 1)};
-    if (!sqlite_value_is_sound(key_of(r), &row, db_u64(q, 2))) {
+    if (!sqlite_value_is_sound(sqlite_key(r), &row, db_u64(q, 2))) {
         sqlite3_reset(q);
         return SQLITE_CORRUPT;
     }
@@ -50,9 +43,7 @@ static int range(struct db *db, struct store_request *r)
     uint64_t now_ms = clock_wall_ms();
     int got;
 
-    db_bind_u64(q, 1, r->space);
-    db_bind_str(q, 2, r->tenant.id);
-    db_bind_str(q, 3, goes_on ? r->key : r->name);
+    db_bind_key(q, store_key(r->tenant, (enum store_space)r->space, goes_on ? r->key : r->name));
     while ((got = db_next(q)) == SQLITE_ROW) {
         const struct store_row row = {db_str(q, 0), db_str(q, 4), db_u64(q, 1), db_u64(q, 2)};
         if (!str_starts(row.name, r->name)) {

@@ -35,7 +35,10 @@ static int roll_back(struct sqlite_store *s, int fault)
 
 static int begin(struct sqlite_store *s)
 {
-    return db_run(db_use(&s->writer.db, SQL_BEGIN_WRITE));
+    struct writer *w = &s->writer;
+
+    w->changes = sqlite3_total_changes64(w->db.conn);
+    return db_run(db_use(&w->db, SQL_BEGIN_WRITE));
 }
 
 static int commit(struct sqlite_store *s, uint64_t began_ns)
@@ -50,6 +53,8 @@ static int commit(struct sqlite_store *s, uint64_t began_ns)
     tally_commit(&w->tallies);
     w->revision_saved = w->reserved;
     atomic_store(&s->topics, w->tallies.topics);
+    if (sqlite3_total_changes64(w->db.conn) == w->changes)
+        return SQLITE_OK; // refusals alone: nothing was written, nothing is known of the disk
     atomic_store(&s->last_commit_us, (clock_now_ns() - began_ns) / 1000);
     atomic_fetch_add(&s->commits, 1);
     atomic_store(&s->is_failing, false);
@@ -159,10 +164,13 @@ static void purge(struct sqlite_store *s)
     fault = sqlite_purge(s, now_ms, &count);
     if (!fault && atomic_load(&s->is_failing))
         fault = sqlite_reserve(w, 1); // any write that changes the file
-    if (fault)
+    if (fault) {
         roll_back(s, fault);
-    else if (!commit(s, began_ns))
+    } else if (!commit(s, began_ns)) {
         atomic_fetch_add(&s->purged, count);
+        if (w->next_expiry_ms <= now_ms) // more than fits one transaction: go on at once
+            w->purged_at_ns = 0;
+    }
 }
 
 /* The keeper has copied most of it; here nobody else writes, so that SQLite can begin it anew. A reader
@@ -196,7 +204,7 @@ static uint64_t wake_at(const struct sqlite_store *s)
     uint64_t now_ms = clock_wall_ms(), now_ns = clock_now_ns();
     uint64_t in_ms = w->next_expiry_ms > now_ms ? w->next_expiry_ms - now_ms : 0;
 
-    if (w->unfinished_count)
+    if (w->unfinished_count || is_purge_due(s, now_ns))
         return 0;
     if (atomic_load(&s->is_failing) || in_ms < SECOND_MS)
         in_ms = SECOND_MS;

@@ -24,6 +24,10 @@ const char *store_space_name(enum store_space space)
 
 /* --- asking ------------------------------------------------------------------------------------- */
 
+enum {
+    BYTES_MAX = 1 << 29
+}; /* of a value or record whatever the settings say: SQLite's limit is near */
+
 static bool fits(str s, size_t min, size_t max)
 {
     return s.len >= min && s.len <= max;
@@ -47,7 +51,7 @@ static mig_status submit(struct store *s, struct store_request *r, size_t name_m
 {
     if (!fits(r->tenant.id, 1, STORE_TENANT_MAX) || !fits(r->name, name_min, STORE_NAME_MAX) ||
         !fits(r->key, 0, STORE_NAME_MAX) || !fits(r->event_id, 0, STORE_NAME_MAX) ||
-        r->bytes_in.len > s->settings.max_value_bytes)
+        !fits(r->bytes_in, 0, BYTES_MAX) || r->bytes_in.len > s->settings.max_value_bytes)
         return MIG_INVALID_REQUEST;
     r->is_waiting = true;
     mig_status status = s->driver->submit(s, r);

@@ -9,7 +9,8 @@
  * Anything else: nothing was taken and done does not run:
  *
  *   MIG_BACKPRESSURE the queue is full; MIG_INVALID_REQUEST an empty or too long tenant, name or
- *   value, or a space that is none; MIG_UNAVAILABLE the store is closing.
+ *   value, or a space that is none; MIG_UNAVAILABLE the store is closing; MIG_E_ARG the request is
+ *   still out, a bug.
  *
  * A write that was answered MIG_OK survives kill -9 (sqlite) and is seen by every read submitted after
  * its answer. Requests that wait at the same time may run in any order, except that the writes of a
@@ -170,7 +171,7 @@ mig_status store_head(struct store *s, struct store_request *r, struct store_top
 /* The next one of the answer; its slices are r's until store_read_done(). */
 bool store_next_row(struct store_request *r, struct store_row *ret);
 bool store_next_record(struct store_request *r, struct store_record *ret);
-/* Frees the bytes of the answer. Harmless when there are none. */
+/* Frees the bytes of the answer; so does submitting r again. Harmless when there are none. */
 void store_read_done(struct store_request *r);
 
 /* --- the whole ---------------------------------------------------------------------------------- */

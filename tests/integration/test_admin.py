@@ -33,7 +33,7 @@ def test_generations(http):
 def test_plugins(http):
     body = http.admin("plugins").json
     assert body["total_plugins"] == 5
-    assert set(body["plugins"]) == {"counter", "pool_sleep", "http", "admin", "echo"}
+    assert set(body["plugins"]) == {"counter", "pool_sleep", "http", "ws", "admin", "echo"}
     p = body["plugins"]["counter"]
     assert (p["id"], p["version"], p["source"]) == ("org.test.counter", "1.0.0", "counter.so")
     assert p["status"] == "serving" and p["capabilities"]["tools_count"] == 2

@@ -142,3 +142,14 @@ def test_fuzzed_envelopes_never_hurt(http, shared):
             body = good[:at] + bytes([byte]) + good[at + 1:]
             assert http.request("POST", PATHS[0], body).status in (200, 400)
     assert shared.is_alive()
+
+
+@pytest.mark.parametrize("value", [["1", "2", "3", "4", "5"], {"a": 1, "b": 2}, 7, True, [[]] * 60])
+def test_what_should_be_a_text_and_is_none(http, value):
+    """Every text member of the wire as something else: an answer, never a crash."""
+    for meta in ("mig.capability_version", "mig.stream_preference", "idg.x"):
+        r = http.invoke("observatory.models.infer", {"input": "x"}, meta={meta: value})
+        assert r.status in (200, 400), r
+    for member in ("capability", "stream_preference", "topic", "key", "query", "target_message_id", "reason"):
+        for operation in ("invoke/observatory.models.infer", "publish/a.b", "discover", "cancel/x", "hello"):
+            assert http.mig(operation, {member: value, "payload": {"input": "x"}}).status in (200, 400)

@@ -252,13 +252,28 @@ static void small_arenas_fail_with_memory(void **state)
 
 #define TF(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
+static void nothing_else_is_a_string(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_true(parse(f, "[[1,2,3],{\"a\":1},7,true,null]"));
+    for (struct json_iter i = json_iter(f->doc.root); json_next(&i);)
+        assert_int_equal(json_string(i.value).len, 0);
+    assert_int_equal(json_string(NULL).len, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TF(accepts_what_rfc_8259_allows),        TF(refuses_with_the_right_reason),
-        TF(depth_128_passes_and_129_does_not),   TF(duplicates_are_found_in_big_objects),
-        TF(raw_spans_are_the_bytes_of_the_text), TF(values_are_typed),
-        TF(written_text_parses_to_the_same),     TF(small_arenas_fail_with_memory),
+        TF(nothing_else_is_a_string),
+        TF(accepts_what_rfc_8259_allows),
+        TF(refuses_with_the_right_reason),
+        TF(depth_128_passes_and_129_does_not),
+        TF(duplicates_are_found_in_big_objects),
+        TF(raw_spans_are_the_bytes_of_the_text),
+        TF(values_are_typed),
+        TF(written_text_parses_to_the_same),
+        TF(small_arenas_fail_with_memory),
     };
     return RUN(tests);
 }

@@ -19,7 +19,8 @@ enum mig_operation {
     MIG_OP_CANCEL = 3,
     MIG_OP_HEARTBEAT = 4,
     MIG_OP_PUBLISH = 5,
-    MIG_OP_SUBSCRIBE = 6
+    MIG_OP_SUBSCRIBE = 6,
+    MIG_OP_REFUSE = 7 /* nothing: answers with `refusal`, under the normalized header */
 };
 
 /* How the answers of an INVOKE look (MIG v0.1 6.1). Without a flag the frames of a stream are
@@ -68,6 +69,7 @@ typedef struct mig_submit {
     mig_str stream_id;        /* of StreamFrames; empty: "stream-" and the message id  */
     /* [exec] SUBSCRIBE only: answers as on_frame does. on_open comes first. */
     mig_status (*on_event)(void *self, void *tag, mig_call ex, const mig_event *e);
+    mig_error refusal; /* REFUSE only */
 } mig_submit;
 
 typedef struct mig_ext_binding {

@@ -20,6 +20,25 @@ enum mig_route_flag {
     MIG_ROUTE_ADMIN = 2   /* operators only: admin key, or loopback when none is set     */
 };
 
+/* A WebSocket instead of an answer (RFC 6455). From then on send() sends a text message, whose bytes
+ * must be UTF-8, and finish() or finish_error() closes the socket (1000; 1001 for MIG_UNAVAILABLE,
+ * 1011 for MIG_INTERNAL, 1008 otherwise). The host answers pings, sends its own, and cancels the call
+ * when the client is gone. It lasts: neither deadline nor reload ends it, unless the reload replaces
+ * the instance. */
+typedef struct mig_websocket {
+    uint32_t struct_size, flags;
+    const char *const *protocols; /* NULL-terminated: subprotocols served; NULL: none  */
+    uint32_t max_message;         /* bytes; 0: 4 MiB                                   */
+    uint32_t ping_ms;             /* 0: 30 000. Two pings without an answer end it     */
+    void *tag;
+    /* [loop] A whole message, text or binary. */
+    void (*on_message)(void *self, void *tag, mig_call ex, mig_str message);
+    /* [loop] send() has room again after MIG_E_AGAIN. NULL: not told. */
+    void (*on_writable)(void *self, void *tag, mig_call ex);
+    /* [loop] The client is gone: end the call. */
+    void (*on_cancel)(void *self, void *tag, mig_call ex);
+} mig_websocket;
+
 typedef struct mig_header {
     mig_str name, value;
 } mig_header; /* names of a request are in lower case; in answers any case will do */
@@ -62,6 +81,10 @@ typedef struct mig_ext_http {
     /* [any] After respond() with Content-Type text/event-stream: a record, answered as send() is.
      * While nothing else is sent, the host sends a comment every 15 s. */
     mig_status (*event)(const mig_host *h, mig_call ex, const mig_http_event *e);
+    /* [loop] From on_request of a GET route with MIG_EXEC_LOOP. MIG_OK: it is a WebSocket now.
+     * MIG_INVALID_REQUEST, MIG_FORBIDDEN: it asked for none, or not as it must, or from a foreign
+     * origin; a head with the reason is given, finish_error() completes it. */
+    mig_status (*upgrade)(const mig_host *h, mig_call ex, const mig_websocket *ws);
 } mig_ext_http;
 
 #ifdef __cplusplus

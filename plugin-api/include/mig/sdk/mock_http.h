@@ -78,6 +78,22 @@ static inline mig_status mock_h_event_(const mig_host *h, mig_call ex, const mig
     return mock_leave_(m, mock_do_send_(m, ex, record));
 }
 
+/* The mock's clients ask for no WebSocket. */
+static inline mig_status mock_h_upgrade_(const mig_host *h, mig_call ex, const mig_websocket *ws)
+{
+    mock_host *m = mock_enter_(h);
+    mock_call *c = mock_claim_(m, ex, "upgrade");
+
+    if (!c || c->state != MOCK_OPEN)
+        return mock_leave_(m, MIG_E_GONE);
+    if (c->kind != MOCK_EXCHANGE || c->http_status || !ws->on_message || !ws->on_cancel)
+        return mock_leave_(m, mock_fault_(m, MIG_E_ARG,
+                                          "upgrade: no exchange, or answered, or a "
+                                          "callback is missing"));
+    c->http_status = 400;
+    return mock_leave_(m, MIG_INVALID_REQUEST);
+}
+
 /* Cuts the first segment of a path; *rest becomes what follows it. */
 static inline mig_str mock_segment_(mig_str *rest)
 {
@@ -285,8 +301,8 @@ static inline mock_call *mock_op_(mock_host *m, mig_call h, const char *what)
 
 static inline mig_status mock_h_submit_(const mig_host *h, mig_call ex, const mig_submit *given)
 {
-    static const char *const names[] = {"invoke",    "hello",   "discover", "cancel",
-                                        "heartbeat", "publish", "subscribe"};
+    static const char *const names[] = {"invoke",    "hello",   "discover",  "cancel",
+                                        "heartbeat", "publish", "subscribe", "refuse"};
     mock_host *m = mock_enter_(h);
     mock_call *c = mock_claim_(m, ex, "submit"), *op;
     const mock_stub *stub;
@@ -297,7 +313,7 @@ static inline mig_status mock_h_submit_(const mig_host *h, mig_call ex, const mi
 
     if (answer != MIG_OK)
         return mock_leave_(m, answer);
-    if (s.operation > MIG_OP_SUBSCRIBE || !s.on_done)
+    if (s.operation > MIG_OP_REFUSE || !s.on_done)
         return mock_leave_(m, mock_fault_(m, MIG_E_ARG, "submit: operation or on_done is wrong"));
     stub = mock_stub_of_(m, s.operation == MIG_OP_INVOKE ? s.target : mig_s(names[s.operation]));
     op = stub ? mock_begin_stub_(m, stub, MOCK_SUBMIT)
