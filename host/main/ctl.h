@@ -2,17 +2,22 @@
  *
  *   migctl.c       the table of commands, help, flags that every command takes
  *   ctl_args.c     the command line against tables of flags
- *   ctl_http.c     one request to the daemon and its answer
+ *   ctl_http.c     libcurl: see ctl_http.h       ctl_url.c       addresses, header lines
+ *   ctl_ws.c       wslay: see ctl_ws.h           ctl_sse.c       event streams
+ *   ctl_call.c     one request to the daemon and its answer
  *   ctl_print.c    tables, JSON for people, findings, errors
  *   ctl_mig.c      hello, discover, invoke, cancel
+ *   ctl_events.c   publish, subscribe, invoke --stream
  *   ctl_admin.c    plugins, reload, instances
  *   ctl_new.c      new: files from templates       ctl_validate.c  validate
- *   ctl_check*.c   check: see ctl_check.h */
+ *   ctl_check*.c   check: see ctl_check.h
+ *   ctl_conformance*.c  conformance: see ctl_conformance.h */
 #ifndef MAIN_CTL_H
 #define MAIN_CTL_H
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/diag.h"
+#include "ctl_http.h"
 #include "mig/sdk/json.h"
 
 #include <stdio.h>
@@ -30,12 +35,15 @@ struct ctl_flag {
 
 struct ctl {
     /* for every command */
-    const char *url, *tenant, *admin_key;
+    const char *url, *tenant, *admin_key, *token, *actor;
+    const char *ca, *cert, *cert_key;
     int64_t timeout_ms; /* 0: not given */
-    bool is_json, wants_help, wants_version;
+    bool is_json, wants_help, wants_version, is_insecure, is_http2;
     /* of single commands */
-    bool is_dry_run, is_no_run, has_manifest;
+    bool is_dry_run, is_no_run, has_manifest, is_stream, is_list;
     const char *query, *message_id, *idempotency_key, *cap_version, *reason;
+    const char *key, *consumer, *cursor, *max;
+    const char *profile, *capability, *second_tenant, *second_token, *only;
     /* what is left of the command line */
     char **words;
     size_t word_count;
@@ -59,23 +67,36 @@ int args_command(int argc, char **argv, const struct ctl_flag *common);
 const char *args_nearest(const char *text, const char *const *names);
 int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* ---- ctl_http.c */
-enum { HTTP_ANSWER_MAX = 64 << 20 };
-
-struct url {
-    char host[256], port[8], prefix[256]; /* host without brackets; prefix without a last slash */
-};
+/* ---- ctl_call.c */
 struct reply {
     unsigned status; /* 0: no answer */
     struct buf body;
 };
-/* false: *why (static) says what is wrong. */
-bool url_parse(struct url *u, const char *text, const char **why);
-/* A segment of a path, percent-encoded. */
-void url_add_segment(struct buf *out, str segment);
 /* One request. path begins with a slash; body empty: none. CTL_OK: there is an answer, whatever its
  * status; otherwise an exit code, and the reason was printed. The caller deinits r->body. */
 int http_call(const struct ctl *c, const char *method, const char *path, str body, struct reply *r);
+/* Prints why a job has no answer. Returns the exit code for it. */
+int http_say_fault(const struct ctl *c, const struct http_job *j);
+/* A token as it is given: itself, or "@FILE" for the first line of a file. malloc'ed; NULL stays NULL.
+ * false: a usage error was printed. */
+bool token_read(const char *given, char **ret_token);
+
+/* ---- ctl_mig.c */
+/* {"header":{...}; the caller goes on with ",..." and "}". Initialises b. */
+void op_begin(struct buf *b, const struct ctl *c);
+/* ,"name":"text"; nothing for NULL. */
+void op_add_member(struct buf *b, const char *name, const char *text);
+/* The payload of invoke and publish: the second word, standard input for "-", or {}. An exit code. */
+int op_read_payload(const struct ctl *c, struct buf *b);
+/* POST /mig/v0.1/OPERATION[/TARGET]; the answer goes to `show` as finish_reply() says. */
+int op_post(const struct ctl *c, const char *operation, const char *target, const struct buf *body,
+            int (*show)(const struct ctl *c, str body));
+/* Frees what member_text() made. */
+void text_free(str s);
+
+/* ---- ctl_events.c */
+/* INVOKE with frames as they come. The body still lacks its last brace. */
+int invoke_stream(const struct ctl *c, struct buf *body);
 
 /* ---- ctl_print.c */
 enum { TABLE_COLUMNS = 8 };
@@ -108,6 +129,9 @@ int ctl_hello(struct ctl *c);
 int ctl_discover(struct ctl *c);
 int ctl_invoke(struct ctl *c);
 int ctl_cancel(struct ctl *c);
+int ctl_publish(struct ctl *c);
+int ctl_subscribe(struct ctl *c);
+int ctl_conformance(struct ctl *c);
 int ctl_plugins(struct ctl *c);
 int ctl_reload(struct ctl *c);
 int ctl_instances(struct ctl *c);

@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static void free_text(str s)
+void text_free(str s)
 {
     free((char *)(uintptr_t)s.ptr);
 }
 
-static void add_member(struct buf *b, const char *name, const char *text)
+void op_add_member(struct buf *b, const char *name, const char *text)
 {
     if (!text)
         return;
@@ -20,28 +20,26 @@ static void add_member(struct buf *b, const char *name, const char *text)
     buf_add_json(b, str_of(text));
 }
 
-/* {"header":{...}; the caller goes on with ",..." and "}". */
-static void begin_body(struct buf *b, const struct ctl *c)
+void op_begin(struct buf *b, const struct ctl *c)
 {
     buf_init(b, HTTP_ANSWER_MAX);
     buf_addz(b, "{\"header\":{");
-    add_member(b, "mig_version", "0.1");
-    add_member(b, "tenant_id", c->tenant);
-    add_member(b, "message_id", c->message_id);
-    add_member(b, "idempotency_key", c->idempotency_key);
+    op_add_member(b, "mig_version", "0.1");
+    op_add_member(b, "tenant_id", c->tenant);
+    op_add_member(b, "message_id", c->message_id);
+    op_add_member(b, "idempotency_key", c->idempotency_key);
     if (c->timeout_ms)
         buf_addf(b, ",\"deadline_ms\":%lld", (long long)c->timeout_ms);
     if (c->cap_version) {
         buf_addz(b, ",\"meta\":{");
-        add_member(b, "mig.capability_version", c->cap_version);
+        op_add_member(b, "mig.capability_version", c->cap_version);
         buf_addc(b, '}');
     }
     buf_addc(b, '}');
 }
 
-/* POST /mig/v0.1/OPERATION[/TARGET] */
-static int post(const struct ctl *c, const char *operation, const char *target,
-                const struct buf *body, int (*show)(const struct ctl *c, str body))
+int op_post(const struct ctl *c, const char *operation, const char *target, const struct buf *body,
+            int (*show)(const struct ctl *c, str body))
 {
     CLEANUP(buf_deinit) struct buf path;
     struct reply r;
@@ -65,7 +63,7 @@ static void print_member(str body, const char *title, const char *name)
     str text = member_text(body, name);
 
     printf("%-10s %.*s\n", title, STR_ARG(text));
-    free_text(text);
+    text_free(text);
 }
 
 static int show_hello(const struct ctl *c, str body)
@@ -82,13 +80,13 @@ int ctl_hello(struct ctl *c)
 {
     CLEANUP(buf_deinit) struct buf b;
 
-    begin_body(&b, c);
+    op_begin(&b, c);
     buf_addz(&b, ",\"supported_versions\":[\"0.1\"],\"requested_bindings\":[\"http\"],"
                  "\"requested_features\":[\"streaming\",\"server_stream\",\"client_stream\","
                  "\"bidi_stream\",\"events\",\"replay\",\"cancel\",\"idempotency\",\"heartbeat\","
                  "\"backpressure\",\"telemetry\",\"websocket\",\"sse\",\"mcp-bridge\","
                  "\"schema-registry\"]}");
-    return post(c, "hello", NULL, &b, show_hello);
+    return op_post(c, "hello", NULL, &b, show_hello);
 }
 
 static int show_capabilities(const struct ctl *c, str body)
@@ -104,7 +102,7 @@ static int show_capabilities(const struct ctl *c, str body)
                        member_text(i.value, "modes"), member_text(i.value, "auth_scopes")};
         table_row(&t, cells);
         for (size_t k = 0; k < countof(cells); k++)
-            free_text(cells[k]);
+            text_free(cells[k]);
     }
     table_print(&t, stdout);
     table_deinit(&t);
@@ -115,10 +113,10 @@ int ctl_discover(struct ctl *c)
 {
     CLEANUP(buf_deinit) struct buf b;
 
-    begin_body(&b, c);
-    add_member(&b, "query", c->query);
+    op_begin(&b, c);
+    op_add_member(&b, "query", c->query);
     buf_addc(&b, '}');
-    return post(c, "discover", NULL, &b, show_capabilities);
+    return op_post(c, "discover", NULL, &b, show_capabilities);
 }
 
 static int show_payload(const struct ctl *c, str body)
@@ -130,8 +128,7 @@ static int show_payload(const struct ctl *c, str body)
     return CTL_OK;
 }
 
-/* The payload of invoke: an argument, standard input, or {}. */
-static int read_payload(const struct ctl *c, struct buf *b)
+int op_read_payload(const struct ctl *c, struct buf *b)
 {
     const char *given = c->word_count > 1 ? c->words[1] : "{}";
 
@@ -160,15 +157,17 @@ int ctl_invoke(struct ctl *c)
     CLEANUP(buf_deinit) struct buf b;
     int code;
 
-    begin_body(&b, c);
+    op_begin(&b, c);
     buf_init(&payload, HTTP_ANSWER_MAX);
-    code = read_payload(c, &payload);
+    code = op_read_payload(c, &payload);
     if (code != CTL_OK)
         return code;
     buf_addz(&b, ",\"payload\":");
     buf_add(&b, buf_str(&payload));
+    if (c->is_stream)
+        return invoke_stream(c, &b);
     buf_addc(&b, '}');
-    return post(c, "invoke", c->words[0], &b, show_payload);
+    return op_post(c, "invoke", c->words[0], &b, show_payload);
 }
 
 static int show_cancel(const struct ctl *c, str body)
@@ -176,7 +175,7 @@ static int show_cancel(const struct ctl *c, str body)
     str status = member_text(body, "status");
 
     printf("%s: %.*s\n", c->words[0], STR_ARG(status));
-    free_text(status);
+    text_free(status);
     return CTL_OK;
 }
 
@@ -184,8 +183,8 @@ int ctl_cancel(struct ctl *c)
 {
     CLEANUP(buf_deinit) struct buf b;
 
-    begin_body(&b, c);
-    add_member(&b, "reason", c->reason);
+    op_begin(&b, c);
+    op_add_member(&b, "reason", c->reason);
     buf_addc(&b, '}');
-    return post(c, "cancel", c->words[0], &b, show_cancel);
+    return op_post(c, "cancel", c->words[0], &b, show_cancel);
 }

@@ -5,19 +5,22 @@
 #include <signal.h>
 #include <stdlib.h>
 
-#ifndef MIGD_VERSION
-#define MIGD_VERSION "0.1.0"
-#endif
-
 #define AT(member) offsetof(struct ctl, member)
 
 static const struct ctl_flag common[] = {
     {"url", "URL", "address of the daemon ($MIGD_URL, else http://127.0.0.1:8080)", CTL_TEXT,
      AT(url)},
     {"tenant", "ID", "tenant of the call ($MIGD_TENANT, else \"default\")", CTL_TEXT, AT(tenant)},
+    {"token", "TOKEN", "bearer token, or @FILE ($MIGD_TOKEN)", CTL_TEXT, AT(token)},
+    {"actor", "NAME", "who calls, where the daemon asks for no token", CTL_TEXT, AT(actor)},
     {"admin-key", "KEY", "key for admin commands ($MIGD_ADMIN_API_KEY)", CTL_TEXT, AT(admin_key)},
     {"timeout", "SECONDS", "give up after this time (30; check: 60 for each file)", CTL_SECONDS,
      AT(timeout_ms)},
+    {"http2", NULL, "HTTP/2: negotiated with https, at once with http", CTL_SWITCH, AT(is_http2)},
+    {"ca", "FILE", "certificates to trust with https, instead of the system's", CTL_TEXT, AT(ca)},
+    {"cert", "FILE", "own certificate for https (PEM, the key may be in it)", CTL_TEXT, AT(cert)},
+    {"cert-key", "FILE", "key of the own certificate", CTL_TEXT, AT(cert_key)},
+    {"insecure", NULL, "take any certificate", CTL_SWITCH, AT(is_insecure)},
     {"json", NULL, "print the body of the answer as it came", CTL_SWITCH, AT(is_json)},
     {"help", NULL, "explain a command", CTL_SWITCH, AT(wants_help)},
     {"version", NULL, "print the version of migctl", CTL_SWITCH, AT(wants_version)},
@@ -34,10 +37,35 @@ static const struct ctl_flag invoke_flags[] = {
     {"idempotency-key", "KEY", "a repeat with this key gets the first answer", CTL_TEXT,
      AT(idempotency_key)},
     {"cap-version", "PIN", "version of the capability, 1.2.0 or 1.x", CTL_TEXT, AT(cap_version)},
+    {"stream", NULL, "print the frames of the answer as they come", CTL_SWITCH, AT(is_stream)},
     {0},
 };
 static const struct ctl_flag cancel_flags[] = {
     {"reason", "TEXT", "why, for the caller and the audit", CTL_TEXT, AT(reason)},
+    {0},
+};
+static const struct ctl_flag publish_flags[] = {
+    {"key", "KEY", "what the event is about, for readers that sort by it", CTL_TEXT, AT(key)},
+    {"idempotency-key", "KEY", "a repeat with this key publishes nothing new", CTL_TEXT,
+     AT(idempotency_key)},
+    {"message-id", "ID", "id of the request (the daemon makes one)", CTL_TEXT, AT(message_id)},
+    {0},
+};
+static const struct ctl_flag subscribe_flags[] = {
+    {"consumer", "ID", "go on where this reader stopped", CTL_TEXT, AT(consumer)},
+    {"cursor", "N", "events behind this sequence number; 0: all, latest: only new ones", CTL_TEXT,
+     AT(cursor)},
+    {"max", "N", "stop after so many events", CTL_TEXT, AT(max)},
+    {0},
+};
+static const struct ctl_flag conformance_flags[] = {
+    {"profile", "NAME", "core, streaming, evented or full (default)", CTL_TEXT, AT(profile)},
+    {"capability", "ID", "what to call (observatory.models.infer)", CTL_TEXT, AT(capability)},
+    {"second-tenant", "ID", "another tenant, for what must stay apart", CTL_TEXT,
+     AT(second_tenant)},
+    {"second-token", "TOKEN", "a token of the other tenant, or @FILE", CTL_TEXT, AT(second_token)},
+    {"only", "ID,...", "only checks whose id begins so", CTL_TEXT, AT(only)},
+    {"list", NULL, "name the checks, call nobody", CTL_SWITCH, AT(is_list)},
     {0},
 };
 static const struct ctl_flag reload_flags[] = {
@@ -66,6 +94,23 @@ static const struct ctl_command commands[] = {
      1, 2, ctl_invoke, invoke_flags},
     {"cancel", "MESSAGE_ID", "cancel a running call", "Cancels a call by its message id.", 1, 1,
      ctl_cancel, cancel_flags},
+    {"publish", "TOPIC [JSON|-]", "publish an event",
+     "Publishes an event with a payload ({} when there is none; - reads it from standard input) "
+     "and\n"
+     "prints its sequence number and id.",
+     1, 2, ctl_publish, publish_flags},
+    {"subscribe", "TOPIC", "print events as they come",
+     "Prints the events of a topic, one on a line: sequence, time, payload; with --json the whole "
+     "event.\n"
+     "Ends after --max events or --timeout seconds, or never.",
+     1, 1, ctl_subscribe, subscribe_flags},
+    {"conformance", "", "check a gateway against MIG v0.1",
+     "Calls a MIG gateway as the standard's checklist asks and says for each line PASS, FAIL "
+     "(with what\n"
+     "was expected and what came) or SKIP (with the reason). It publishes events and cancels its "
+     "own calls\n"
+     "in the given tenants; nothing else is touched. Exit status 0: nothing failed.",
+     0, 0, ctl_conformance, conformance_flags},
     {"plugins", "[list | show ID | reload NAME]", "list, show or reload plugins",
      "Shows the plugins of the daemon. `reload NAME` reads one again.", 0, 2, ctl_plugins, NULL},
     {"reload", "", "read plugins, manifest and settings again",
@@ -107,8 +152,8 @@ static int print_usage(FILE *out)
 {
     fputs("usage: migctl COMMAND [ARGUMENTS] [FLAGS]\n\n", out);
     for (size_t i = 0; i < countof(commands); i++)
-        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
-    fputs("  help       explain a command: migctl help COMMAND\n\nflags of every command:\n", out);
+        fprintf(out, "  %-11s %s\n", commands[i].name, commands[i].summary);
+    fputs("  help        explain a command: migctl help COMMAND\n\nflags of every command:\n", out);
     print_flags(common, out);
     fputs("\nexit status: 0 done, 1 refused or failed, 2 wrong usage or invalid input, 3 not "
           "running\n",
@@ -157,6 +202,9 @@ static const char *or_environment(const char *given, const char *variable, const
 
 static int run(struct ctl *c, const struct ctl_command *k)
 {
+    CLEANUP(str_freep) char *token = NULL;
+    CLEANUP(str_freep) char *second_token = NULL;
+
     if (c->wants_help)
         return print_help(k);
     if (c->word_count < k->least || c->word_count > k->most)
@@ -164,6 +212,11 @@ static int run(struct ctl *c, const struct ctl_command *k)
     c->url = or_environment(c->url, "MIGD_URL", "http://127.0.0.1:8080");
     c->tenant = or_environment(c->tenant, "MIGD_TENANT", "default");
     c->admin_key = or_environment(c->admin_key, "MIGD_ADMIN_API_KEY", NULL);
+    if (!token_read(or_environment(c->token, "MIGD_TOKEN", NULL), &token) ||
+        !token_read(c->second_token, &second_token))
+        return CTL_USAGE;
+    c->token = token;
+    c->second_token = second_token;
     return k->run(c);
 }
 

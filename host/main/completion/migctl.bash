@@ -1,28 +1,38 @@
 # bash completion for migctl. Install as share/bash-completion/completions/migctl.
+shopt -s extglob
 _migctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} cmd= word i words=()
-    local common="--url --tenant --admin-key --timeout --json --help --version"
-    local commands="hello discover invoke cancel plugins reload instances new validate check help"
+    local common="--url --tenant --token --actor --admin-key --timeout --http2 --ca --cert --cert-key --insecure
+        --json --help --version"
+    local commands="hello discover invoke cancel publish subscribe conformance plugins reload instances new
+        validate check help"
+    local valued="@(--url|--tenant|--token|--actor|--admin-key|--timeout|--ca|--cert|--cert-key|--query|--message-id\
+|--idempotency-key|--cap-version|--reason|--key|--consumer|--cursor|--max|--profile|--capability|--second-tenant\
+|--second-token|--only)"
 
     COMPREPLY=()
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        --url | --tenant | --admin-key | --timeout | --query | --message-id | --idempotency-key | \
-            --cap-version | --reason) ((i++)) ;;
+        $valued) ((i++)) ;;
         -*) ;;
         *) words+=("${COMP_WORDS[i]}") ;;
         esac
     done
     cmd=${words[0]-}
     case $prev in
-    --url | --tenant | --admin-key | --timeout | --query | --message-id | --idempotency-key | \
-        --cap-version | --reason) return ;;
+    --ca | --cert | --cert-key) compopt -o filenames 2>/dev/null
+        COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    --profile) COMPREPLY=($(compgen -W "core streaming evented full" -- "$cur")); return ;;
+    $valued) return ;;
     esac
     if [[ $cur == -* ]]; then
         case $cmd in
         discover) word="--query" ;;
-        invoke) word="--message-id --idempotency-key --cap-version" ;;
+        invoke) word="--message-id --idempotency-key --cap-version --stream" ;;
         cancel) word="--reason" ;;
+        publish) word="--key --idempotency-key --message-id" ;;
+        subscribe) word="--consumer --cursor --max" ;;
+        conformance) word="--profile --capability --second-tenant --second-token --only --list" ;;
         reload) word="--dry-run" ;;
         new) word="--manifest" ;;
         check) word="--no-run" ;;

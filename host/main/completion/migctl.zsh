@@ -20,8 +20,15 @@ _migctl() {
     common=(
         '--url[address of the daemon]:url:_urls'
         '--tenant[tenant of the call]:tenant:'
+        '--token[bearer token, or @FILE]:token:'
+        '--actor[who calls]:name:'
         '--admin-key[key for admin commands]:key:'
         '--timeout[give up after this time]:seconds:'
+        '--http2[speak HTTP/2]'
+        '--ca[certificates to trust]:file:_files'
+        '--cert[own certificate]:file:_files'
+        '--cert-key[key of the own certificate]:file:_files'
+        '--insecure[take any certificate]'
         '--json[print the body of the answer as it came]'
         '(- *)'{-h,--help}'[explain a command]'
         '(- *)'{-V,--version}'[print the version]'
@@ -31,6 +38,9 @@ _migctl() {
         'discover:list capabilities'
         'invoke:call a capability'
         'cancel:cancel a running call'
+        'publish:publish an event'
+        'subscribe:print events as they come'
+        'conformance:check a gateway against MIG v0.1'
         'plugins:list, show or reload plugins'
         'reload:read plugins, manifest and settings again'
         'instances:list provider instances'
@@ -47,8 +57,17 @@ _migctl() {
         discover) _arguments $common '--query[part of an id or topic]:text:' ;;
         invoke) _arguments $common '--message-id[id of the call]:id:' \
             '--idempotency-key[a repeat gets the first answer]:key:' \
-            '--cap-version[version pin]:version:' '1:capability:_migctl_capabilities' '2:payload:' ;;
+            '--cap-version[version pin]:version:' '--stream[frames as they come]' '1:capability:_migctl_capabilities' '2:payload:' ;;
         cancel) _arguments $common '--reason[why]:text:' '1:message id:' ;;
+        publish) _arguments $common '--key[what the event is about]:key:' \
+            '--idempotency-key[a repeat publishes nothing new]:key:' '--message-id[id of the request]:id:' \
+            '1:topic:' '2:payload:' ;;
+        subscribe) _arguments $common '--consumer[go on where this reader stopped]:id:' \
+            '--cursor[events behind this number]:number:' '--max[stop after so many events]:number:' \
+            '1:topic:' ;;
+        conformance) _arguments $common '--profile[what to check]:profile:(core streaming evented full)' \
+            '--capability[what to call]:id:_migctl_capabilities' '--second-tenant[another tenant]:id:' \
+            '--second-token[its token]:token:' '--only[ids that begin so]:id:' '--list[name the checks]' ;;
         plugins) _arguments $common '1:verb:(list show reload)' '2:plugin:_migctl_plugin_names' ;;
         reload) _arguments $common '--dry-run[change nothing]' ;;
         new) _arguments $common '--manifest[write a manifest fragment too]' \
