@@ -2,6 +2,8 @@
 #include "base/check.h"
 #include "base/json_scan.h"
 
+#include <assert.h>
+#include <float.h>
 #include <stdlib.h>
 #include <yyjson.h>
 
@@ -216,6 +218,33 @@ str json_string(const json_value *v)
 size_t json_size(const json_value *v)
 {
     return json_is_object(v) ? yyjson_obj_size(in(v)) : yyjson_arr_size(in(v));
+}
+
+enum json_kind json_kind(const json_value *v)
+{
+    static const unsigned char kinds[8] = {
+        [YYJSON_TYPE_NULL] = JSON_NULL,  [YYJSON_TYPE_BOOL] = JSON_BOOL,
+        [YYJSON_TYPE_NUM] = JSON_NUMBER, [YYJSON_TYPE_STR] = JSON_STRING,
+        [YYJSON_TYPE_ARR] = JSON_ARRAY,  [YYJSON_TYPE_OBJ] = JSON_OBJECT};
+
+    return kinds[unsafe_yyjson_get_type(in(v)) & 7];
+}
+
+static_assert(LDBL_MANT_DIG >= 64, "json_exact() needs 64 bits of mantissa");
+
+long double json_exact(const json_value *number)
+{
+    yyjson_val *v = in(number);
+
+    return yyjson_is_uint(v)   ? (long double)yyjson_get_uint(v)
+           : yyjson_is_sint(v) ? (long double)yyjson_get_sint(v)
+                               : (long double)yyjson_get_real(v);
+}
+
+/* Values lie in document order. */
+size_t json_count(const json_value *v)
+{
+    return (size_t)(unsafe_yyjson_get_next(in(v)) - in(v));
 }
 
 const json_value *json_get(const json_value *object, str key)

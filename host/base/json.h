@@ -50,6 +50,14 @@ bool json_number(const json_value *v, double *ret);
 str json_string(const json_value *v);  /* unescaped; empty when it is no string */
 size_t json_size(const json_value *v); /* members or items */
 
+enum json_kind { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+/* v is not NULL. */
+enum json_kind json_kind(const json_value *v);
+/* A number exactly as it was read: integers of 64 bits and doubles have room in a long double. */
+long double json_exact(const json_value *number);
+/* How many values it consists of: itself, and for containers all within, keys included. */
+size_t json_count(const json_value *v);
+
 /* A member; NULL when absent, null when it is null. */
 const json_value *json_get(const json_value *object, str key);
 /* The same, but a null member counts as absent. */

@@ -50,9 +50,21 @@ static void neighbouring_parts_are_not_confused(void **state)
     assert_string_equal(null, empty);
 }
 
+static void sha1_is_that_of_fips_180(void **state)
+{
+    static const unsigned char want[DIGEST_SHA1] = "\xA9\x99\x3E\x36\x47\x06\x81\x6A\xBA\x3E"
+                                                   "\x25\x71\x78\x50\xC2\x6C\x9C\xD0\xD8\x9D";
+    unsigned char out[DIGEST_SHA1];
+
+    (void)state;
+    assert_true(digest_sha1(S("abc"), out));
+    assert_memory_equal(out, want, sizeof out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {T(knows_the_vectors_of_fips_180),
+                                       T(sha1_is_that_of_fips_180),
                                        T(neighbouring_parts_are_not_confused)};
     return RUN(tests);
 }
