@@ -73,7 +73,7 @@ bool compile_no_memory(struct compiler *c)
 
 /* --- nodes -------------------------------------------------------------------------------------- */
 
-node_id node_of(struct compiler *c, struct sub *sub)
+node_id schema_node_of(struct compiler *c, struct sub *sub)
 {
     uint32_t n = c->s->node_count;
 
@@ -101,7 +101,7 @@ static bool reach_dynamic(struct compiler *c)
 {
     for (struct dynamic_pending *p = c->dynamic_pending; p; p = p->next)
         for (struct dynamic_anchor *a = c->dynamic_anchors; a; a = a->next)
-            if (str_eq(a->name, p->name) && node_of(c, a->sub) == NODE_NONE)
+            if (str_eq(a->name, p->name) && schema_node_of(c, a->sub) == NODE_NONE)
                 return false;
     return true;
 }
@@ -229,8 +229,8 @@ static bool compile(struct compiler *c, str text, str uri)
     uri = arena_copy(c->work, uri);
     if (!uri.ptr)
         return compile_no_memory(c);
-    if (!index_document(c, uri, text, &root) || node_of(c, root) == NODE_NONE || !build_all(c) ||
-        !fill_dynamic(c) || !find_circles(c))
+    if (!index_document(c, uri, text, &root) || schema_node_of(c, root) == NODE_NONE ||
+        !build_all(c) || !fill_dynamic(c) || !find_circles(c))
         return false;
     struct node *nodes = build_alloc(c, c->s->node_count * sizeof *nodes);
     if (!nodes)

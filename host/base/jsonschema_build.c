@@ -26,7 +26,7 @@ bool build_child(struct compiler *c, const json_value *value, node_id *ret)
 {
     struct sub *sub = value ? index_find(c, value) : NULL;
 
-    *ret = sub ? node_of(c, sub) : NODE_NONE;
+    *ret = sub ? schema_node_of(c, sub) : NODE_NONE;
     return !value || *ret != NODE_NONE;
 }
 
@@ -233,7 +233,8 @@ static bool build_static_ref(struct compiler *c, const struct sub *sub)
     str fragment;
     node_id node;
 
-    if (!build_ref(c, sub, KW_REF, &to, &fragment) || (to && (node = node_of(c, to)) == NODE_NONE))
+    if (!build_ref(c, sub, KW_REF, &to, &fragment) ||
+        (to && (node = schema_node_of(c, to)) == NODE_NONE))
         return false;
     if (to)
         build_op(c, OP_REF, TYPE_ALL, KW_REF)->node = node;
@@ -250,7 +251,7 @@ static bool build_dynamic_ref(struct compiler *c, const struct sub *sub)
         return false;
     if (!to)
         return true;
-    node_id node = node_of(c, to);
+    node_id node = schema_node_of(c, to);
     const json_value *anchor = keyword_get(to, KW_DYNAMIC_ANCHOR);
     if (node == NODE_NONE)
         return false;

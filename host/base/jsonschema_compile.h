@@ -179,7 +179,7 @@ struct sub *ref_resolve(struct compiler *c, const struct sub *from, enum keyword
 /* --- nodes (jsonschema_build*.c) ------------------------------------------------------------------- */
 
 /* The number of the node that sub will become. NODE_NONE: the fault is set. */
-node_id node_of(struct compiler *c, struct sub *sub);
+node_id schema_node_of(struct compiler *c, struct sub *sub);
 bool build_node(struct compiler *c, struct sub *sub, struct node *ret);
 
 bool build_child(struct compiler *c, const json_value *value, node_id *ret);

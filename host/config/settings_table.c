@@ -73,6 +73,9 @@ const struct setting settings_table[] = {
           .meaning = "Header that carries the admin key."),
     FLAG("mig.strict_json", is_strict_json, "false",
          .meaning = "Refuses unknown members in envelopes."),
+    WORD("mig.validate_payloads", validate_payloads, "input", "off|input|both",
+         .meaning = "Whether payloads, and results too, are checked against the schemas of their "
+                    "capability."),
     NUMBER("mig.max_body_bytes", max_body_bytes, "4194304", 1024, 1 << 30,
            .meaning = "Largest request body."),
     NUMBER("mig.max_deadline_ms", max_deadline_ms, "300000", 1, DAY_MS,

@@ -2,6 +2,7 @@
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/json.h"
+#include "base/jsonschema.h"
 #include "core/core.h"
 #include "core/gate.h"
 #include "core/metrics.h"
@@ -240,6 +241,30 @@ static const char *fault_of(const mig_capability *m, unsigned version[3])
     return NULL;
 }
 
+static bool find_schema(void *ctx, str uri, str *ret_text)
+{
+    struct core *core = ctx;
+    return core->schema_text && core->schema_text(core, uri, ret_text);
+}
+
+/* The capability's own text; without one, what the registry has under the URI. */
+static bool compile_schema(struct draft *d, const struct capability *c, const char *own, str uri,
+                           struct jschema **ret)
+{
+    struct core *core = d->catalogue->instance->core;
+    const struct jschema_options options = {.find = find_schema, .ctx = core};
+    struct jschema_fault fault;
+    str text = str_of(own);
+
+    if (!own && !find_schema(core, uri, &text))
+        return true;
+    if (jschema_compile(ret, text, uri, &options, &fault))
+        return true;
+    diag_error(d->diag, (struct diag_at){0}, "capability.schema", "%s: %.*s%s%s: %s", c->id,
+               STR_ARG(uri), fault.pointer[0] ? "#" : "", fault.pointer, fault.text);
+    return false;
+}
+
 static mig_status on_capability(const mig_registrar *reg, const mig_capability *from)
 {
     struct draft *d = reg->ctx;
@@ -294,6 +319,9 @@ static mig_status on_capability(const mig_registrar *reg, const mig_capability *
         c->auth_scopes[i] = arena_copy(a, str_of(m.auth_scopes[i]));
     const json_value *qos;
     if (!take_meta(d, c, m.meta, &qos))
+        return MIG_E_ARG;
+    if (!compile_schema(d, c, c->input_schema, c->input_schema_uri, &c->input) ||
+        !compile_schema(d, c, c->output_schema, c->output_schema_uri, &c->output))
         return MIG_E_ARG;
     c->result_json = result_tail(a, c->output_schema_uri);
     c->descriptor = descriptor(a, c, qos, true, true);
@@ -438,6 +466,10 @@ void catalogue_free(struct catalogue *c)
 {
     if (!c)
         return;
+    for (size_t i = 0; i < c->capability_count; i++) {
+        jschema_free(c->capabilities[i].input);
+        jschema_free(c->capabilities[i].output);
+    }
     struct arena_pool *pool = c->pool;
     arena_unref(c->arena);
     arena_pool_deinit(pool);

@@ -8,6 +8,7 @@
 #include "core/instance.h"
 
 struct gate;
+struct jschema;
 
 /* A capability as callers see it. */
 struct capability {
@@ -17,6 +18,7 @@ struct capability {
     unsigned major, minor, patch;
     uint32_t modes, exec, flags, timeout_ms, max_concurrency;
     const char *input_schema, *output_schema; /* JSON Schema text, may be NULL   */
+    struct jschema *input, *output;           /* compiled; NULL: nothing is checked  */
     str input_schema_uri, output_schema_uri;
     str *auth_scopes;
     size_t scope_count;

@@ -53,6 +53,8 @@ struct core {
     struct timer drain_look;
     uint64_t abandoned, destroyed;
 
+    /* Set by main/: the registered schema with this URI; NULL: there is no registry. [life] */
+    bool (*schema_text)(struct core *core, str uri, str *ret_text);
     /* Set by main/: ask for a reload because a plugin's catalogue has changed. [any] */
     void (*request_redescribe)(struct core *core);
     /* Set by main/: run a control verb. Control thread; answers through done once. */

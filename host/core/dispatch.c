@@ -99,6 +99,12 @@ static void answer_result(struct op *op, str json)
         return;
     }
     text = envelope_object(op->arena, text);
+    str why;
+    if (!schema_check_output(op, text, &why)) {
+        log_internal(op, S("the provider's result does not agree with its schema"), why);
+        answer_internal(op, S("{\"reason\":\"output_schema_violation\"}"));
+        return;
+    }
     str envelope = op->done ? (str){NULL, 0} : rendered(op, text);
     if (!op->done && !envelope.ptr) {
         answer_internal(op, S("{\"reason\":\"memory\"}"));
@@ -280,6 +286,7 @@ mig_status stage_dispatch(struct op *op)
     fill_request(op, deadline_ns);
     op->invoke = op->cap->invoke;
     op->gate = op->cap->gate;
+    op->checks_output = op->gen->policy.checks_output;
     op->provider = op->cap->instance;
     struct call *c =
         call_open(core_loop_of(op->core, op->home)->calls, &(struct call_spec){

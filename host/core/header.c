@@ -45,8 +45,8 @@ static mig_status take_header(struct op *op, const json_value *v, str raw)
 
 static mig_status take_payload(struct op *op, const json_value *v, str raw)
 {
-    (void)v;
     op->payload = raw;
+    op->payload_value = v;
     return MIG_OK;
 }
 

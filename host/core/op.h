@@ -77,8 +77,9 @@ struct op {
     const json_value *header_in[HEADER_MEMBERS]; /* as sent; NULL: absent or null */
     str raw_meta;
     struct op_header header;
-    str payload;       /* JSON text */
-    str capability_in; /* of the envelope */
+    str payload;                     /* JSON text */
+    const json_value *payload_value; /* the same; NULL: absent, or handed over by a plugin */
+    str capability_in;               /* of the envelope */
     str stream_preference;
     uint32_t mode;
     uint32_t hops;
@@ -111,7 +112,8 @@ struct op {
     void *done_tag;
     mig_request request;
     bool is_answered;
-    bool is_open;    /* the binding was told of the stream */
+    bool is_open; /* the binding was told of the stream */
+    bool checks_output;
     bool owns_arena; /* nested: an arena of its own        */
 };
 
@@ -148,7 +150,7 @@ mig_status stage_resolve(struct op *op);     /* registry.c: capability and versi
 mig_status stage_scope(struct op *op);       /* authz.c                                   */
 mig_status stage_mode(struct op *op);        /* pipeline.c                                */
 mig_status stage_cancelled(struct op *op);   /* pipeline.c: cancel in advance             */
-mig_status stage_payload(struct op *op);     /* schema.c: size                            */
+mig_status stage_payload(struct op *op);     /* schema.c: shape and size, input schema    */
 mig_status stage_concurrency(struct op *op); /* quota.c                                   */
 mig_status stage_register(struct op *op);    /* pipeline.c: in flight                     */
 mig_status stage_dispatch(struct op *op);    /* dispatch.c                                */
@@ -159,6 +161,8 @@ mig_status stage_discover(struct op *op);    /* discovery.c                     
 mig_status stage_cancel(struct op *op);      /* control_ops.c                             */
 mig_status stage_heartbeat(struct op *op);   /* control_ops.c                             */
 
+/* schema.c: does a result agree with the output schema? false: *ret_details says why not. */
+bool schema_check_output(struct op *op, str result, str *ret_details);
 /* quota.c: what stage_concurrency() took is given back. */
 void concurrency_leave(struct op *op);
 /* publish.c: the topic of a PUBLISH or SUBSCRIBE that the principal may use. */

@@ -10,6 +10,7 @@ struct policy {
     size_t placeholder_count;
     bool require_tenant_header;
     bool is_strict_json;
+    bool checks_input, checks_output; /* payloads against the schemas of capabilities */
     uint64_t max_deadline_ms;
     uint64_t max_inflight, max_inflight_tenant;
     uint64_t stream_credit_bytes, stream_credit_frames, stream_stall_ms;

@@ -30,6 +30,8 @@ static void fill_core(struct gen *g, const struct settings *s)
         .placeholder_count = s->placeholder_tenants.count,
         .require_tenant_header = s->require_tenant_header,
         .is_strict_json = s->is_strict_json,
+        .checks_input = strcmp(s->validate_payloads, "off") != 0,
+        .checks_output = !strcmp(s->validate_payloads, "both"),
         .max_deadline_ms = (uint64_t)s->max_deadline_ms,
         .max_inflight = (uint64_t)s->max_inflight,
         .max_inflight_tenant = (uint64_t)s->max_inflight_tenant,

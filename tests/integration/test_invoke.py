@@ -383,7 +383,6 @@ def test_modes(http, preference, status):
         assert r.reason == "mode_not_supported"
 
 
-@pytest.mark.xfail(strict=True, reason="step 11 of 5.3 comes with the schema registry")
 def test_payloads_are_checked_against_the_schema(http):
     r = http.invoke(INFER, {"text": "x"})
     assert (r.status, r.code, r.reason) == (400, "MIG_INVALID_REQUEST", "schema_violation")

@@ -381,7 +381,7 @@ def test_a_dry_run_changes_nothing(migd, plugins):
     assert version(d) == "1" and d.http.generations()["current"] == 1
     d.drop("x = = 1", "script.lua")
     assert d.http.reload("?dry_run=true").status == 422
-    assert len(d.http.instances()["instances"]) == 4
+    assert len(d.http.instances()["instances"]) == 5
 
 
 def test_sighup(migd, plugins):
