@@ -304,6 +304,19 @@ static void check_exposure(struct loading *l)
                from->name, l->s->addr);
 }
 
+static void check_identity(struct loading *l)
+{
+    const struct setting_origin *from = &l->origins[index_of(setting_find(S("mig.auth_mode")))];
+    const struct settings *s = l->s;
+
+    if (!strcmp(s->auth_mode, "jwt") && !s->jwt_hs256_secret && !s->jwt_jwks_url &&
+        !s->jwt_key_files.count)
+        diag_error(l->d, from->at, "setting.jwt_keys",
+                   "%s: mode jwt needs mig.jwt_hs256_secret (MIGD_JWT_HS256_SECRET), "
+                   "mig.jwt_key_files or mig.jwt_jwks_url",
+                   from->name);
+}
+
 struct settings *settings_load(const struct settings_source *src, struct diag *d)
 {
     struct loaded *ret = calloc(1, sizeof *ret);
@@ -322,6 +335,7 @@ struct settings *settings_load(const struct settings_source *src, struct diag *d
     take_environment(l);
     take_flags(l, src->flags);
     check_exposure(l);
+    check_identity(l);
     free(l);
     if (d->errors == before)
         return &ret->s;

@@ -70,6 +70,9 @@ struct settings {
     int64_t event_max_per_topic, event_max_age_s, event_max_bytes;
     char *event_fsync, *subscribe_default_cursor;
     int64_t consumer_ttl_s, replay_rate, replay_quota;
+    char *jwt_hs256_secret, *jwt_jwks_url, *jwt_ca_file, *jwt_issuer, *jwt_audience;
+    struct str_list jwt_key_files;
+    bool jwt_require_exp;
     char *validate_payloads;      /* mig.validate_payloads input  */
     int64_t max_streams_per_conn; /* mig.max_streams_per_conn 128 */
     int64_t stream_queue;         /* mig.stream_queue 256         */

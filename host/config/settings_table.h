@@ -29,7 +29,7 @@ struct setting {
     const char *meaning;   // one sentence for the reference
 };
 
-enum { SETTINGS_MAX = 64, SETTING_NAME_MAX = 48, SETTING_ITEMS_MAX = 64, SETTING_TEXT_MAX = 4096 };
+enum { SETTINGS_MAX = 160, SETTING_NAME_MAX = 48, SETTING_ITEMS_MAX = 64, SETTING_TEXT_MAX = 4096 };
 
 extern const struct setting settings_table[];
 extern const size_t settings_count;

@@ -1,20 +1,12 @@
 /* Step 5: who may invoke what (MIG v0.1 section 4). */
 #include "core/op.h"
 
-static bool has_scope(const struct principal *p, str scope)
-{
-    for (size_t i = 0; i < p->scope_count; i++)
-        if (str_eq(p->scopes[i], scope))
-            return true;
-    return false;
-}
-
 bool authz_may_invoke(const struct principal *p, const struct capability *c)
 {
     if (!p->is_authenticated || !c->scope_count)
         return true; /* nobody is authenticated only in mode none, which asks for no scopes */
     for (size_t i = 0; i < c->scope_count; i++)
-        if (has_scope(p, c->auth_scopes[i]))
+        if (principal_has_scope(p, c->auth_scopes[i]))
             return true;
     return false;
 }

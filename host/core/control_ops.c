@@ -75,12 +75,7 @@ static mig_status target_of(struct op *op, str *ret)
 
 static bool may_cancel(const struct principal *p, bool is_own)
 {
-    static const str admin = S("mig:admin");
-
-    for (size_t i = 0; i < p->scope_count; i++)
-        if (str_eq(p->scopes[i], admin))
-            return true;
-    return is_own || !p->is_authenticated;
+    return is_own || !p->is_authenticated || principal_has_scope(p, S("mig:admin"));
 }
 
 mig_status stage_cancel(struct op *op)

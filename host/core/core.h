@@ -16,6 +16,7 @@ struct kv_store;
 struct store;
 struct events;
 struct idem;
+struct identity;
 struct consumers;
 
 /* Per loop. Owner: its loop. */
@@ -41,6 +42,7 @@ struct core {
     struct events *events;
     struct consumers *consumers;
     struct idem *idem;
+    struct identity *identity; /* edge/; NULL: mode none */
     struct life *life;
     _Atomic bool is_stopping;
     _Atomic uint64_t inflight_count;

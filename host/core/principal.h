@@ -14,4 +14,12 @@ struct principal {
     bool has_tenant_header;
     str remote; /* peer address, for records */
 };
+
+static inline bool principal_has_scope(const struct principal *p, str scope)
+{
+    for (size_t i = 0; i < p->scope_count; i++)
+        if (str_eq(p->scopes[i], scope))
+            return true;
+    return false;
+}
 #endif

@@ -11,20 +11,104 @@ static bool is_printable(str s)
     return s.len <= ACTOR_MAX && str_is_utf8(s);
 }
 
-struct principal *authn_principal(struct exchange *x)
+static bool refuse(struct authn *a, mig_status status, const char *reason, const char *message)
 {
-    struct principal *p = arena_zero(x->arena, sizeof *p);
+    a->refusal = (struct refusal){status, reason, message};
+    return true;
+}
+
+/* --- nobody proves anything --------------------------------------------------------------------- */
+
+static bool take_anonymous(struct authn *a, str tenant)
+{
+    struct principal *p = arena_zero(a->x->arena, sizeof *p);
+    str actor = exchange_header(a->x, S("x-actor"));
 
     if (!p)
-        return NULL;
-    str tenant = exchange_header(x, S("x-tenant-id"));
-    str actor = exchange_header(x, S("x-actor"));
+        return refuse(a, MIG_BACKPRESSURE, "memory", "the request needs too much memory");
     p->subject = S("anonymous");
-    p->tenant = tenant.ptr ? str_trim(tenant) : S("");
-    p->has_tenant_header = p->tenant.len > 0;
+    p->tenant = tenant;
+    p->has_tenant_header = tenant.len > 0;
     p->actor = actor.len && is_printable(actor) ? actor : p->subject;
-    return p;
+    a->principal = p;
+    return true;
 }
+
+/* --- tokens ------------------------------------------------------------------------------------- */
+
+static bool bearer(struct exchange *x, str *ret)
+{
+    str value = exchange_header(x, S("authorization"));
+
+    if (value.len < 7 || !str_eq_nocase((str){value.ptr, 7}, S("Bearer ")))
+        return false;
+    *ret = str_trim(str_cut(value, 7));
+    return true;
+}
+
+void authn_decide(struct authn *a)
+{
+    const struct jwt_claims *c = &a->ask.claims;
+    str sent = str_trim(exchange_header(a->x, S("x-tenant-id")));
+
+    if (a->ask.status == MIG_BACKPRESSURE) {
+        refuse(a, MIG_BACKPRESSURE, "authentication_busy", "too many tokens wait to be verified");
+        return;
+    }
+    if (a->ask.status != MIG_OK) {
+        refuse(a, MIG_UNAUTHORIZED, "invalid_token", "invalid bearer token");
+        return;
+    }
+    if (!c->tenant.len) {
+        refuse(a, MIG_FORBIDDEN, "tenant_claim", "token is missing tenant claim");
+        return;
+    }
+    if (a->policy->require_tenant_header && !sent.len) {
+        refuse(a, MIG_FORBIDDEN, "tenant_header_required", "tenant header is required");
+        return;
+    }
+    if (sent.len && !str_eq(sent, c->tenant)) {
+        refuse(a, MIG_FORBIDDEN, "tenant_mismatch", "tenant header does not match token tenant");
+        return;
+    }
+    struct principal *p = arena_zero(a->x->arena, sizeof *p);
+    if (!p) {
+        refuse(a, MIG_BACKPRESSURE, "memory", "the request needs too much memory");
+        return;
+    }
+    *p = (struct principal){
+        .subject = c->subject,
+        .tenant = c->tenant,
+        .actor = c->subject,
+        .scopes = c->scopes,
+        .scope_count = c->scope_count,
+        .is_authenticated = true,
+        .has_tenant_header = sent.len > 0,
+    };
+    a->principal = p;
+}
+
+bool authn_begin(struct authn *a, const struct edge_policy *p, struct exchange *x, bool is_public)
+{
+    a->policy = p;
+    a->x = x;
+    if (!p->is_jwt || is_public)
+        return take_anonymous(a, str_trim(exchange_header(x, S("x-tenant-id"))));
+    if (!bearer(x, &a->ask.token))
+        return refuse(a, MIG_UNAUTHORIZED, "missing_token", "missing bearer token");
+    a->ask.home = x->loop;
+    a->ask.arena = x->arena;
+    a->ask.rules = p->rules;
+    a->ask.rules.issuer = arena_copy(x->arena, p->rules.issuer);
+    a->ask.rules.audience = arena_copy(x->arena, p->rules.audience);
+    a->ask.rules_version = p->rules_version;
+    if (!identity_verify(&a->ask))
+        return false;
+    authn_decide(a);
+    return true;
+}
+
+/* --- operators ---------------------------------------------------------------------------------- */
 
 static bool is_loopback(str remote)
 {
@@ -58,18 +142,57 @@ static bool is_named_loopback(str authority)
     return str_eq_nocase(host, S("localhost")) || str_starts(host, S("127."));
 }
 
+static mig_status deny(struct refusal *ret, mig_status status, const char *reason,
+                       const char *message)
+{
+    *ret = (struct refusal){status, reason, message};
+    return status;
+}
+
 /* Without a key only this machine may operate the gateway, and only by a name of this machine: a
  * foreign name that resolves to loopback is DNS rebinding. */
-mig_status authn_admin(const struct edge_policy *p, struct exchange *x, const char **ret_reason)
+static mig_status check_place(struct exchange *x, struct refusal *ret)
 {
-    if (p->admin_key.len) {
-        str given = exchange_header(x, p->admin_header);
-        *ret_reason = given.ptr ? "authentication_failed" : "authentication_required";
-        return given.ptr && str_eq_secret(given, p->admin_key) ? MIG_OK : MIG_UNAUTHORIZED;
-    }
-    *ret_reason = "loopback_only";
+    static const char message[] = "operators' routes are for this machine unless an admin key is "
+                                  "configured";
+
     if (!is_loopback(exchange_remote(x)))
-        return MIG_FORBIDDEN;
-    *ret_reason = "origin";
-    return !authn_same_origin(x) || !is_named_loopback(x->authority) ? MIG_FORBIDDEN : MIG_OK;
+        return deny(ret, MIG_FORBIDDEN, "loopback_only", message);
+    if (!authn_same_origin(x) || !is_named_loopback(x->authority))
+        return deny(ret, MIG_FORBIDDEN, "origin", message);
+    return MIG_OK;
+}
+
+mig_status authn_operator(const struct edge_policy *p, struct exchange *x, bool *ret_is_full,
+                          struct refusal *ret)
+{
+    static const char message[] = "the admin key is missing or wrong";
+    str given = p->admin_key.len ? exchange_header(x, p->admin_header) : (str){NULL, 0};
+
+    *ret_is_full = true;
+    if (given.ptr)
+        return str_eq_secret(given, p->admin_key)
+                   ? MIG_OK
+                   : deny(ret, MIG_UNAUTHORIZED, "authentication_failed", message);
+    if (p->is_jwt) {
+        *ret_is_full = false; /* the token decides */
+        return MIG_OK;
+    }
+    if (p->admin_key.len)
+        return deny(ret, MIG_UNAUTHORIZED, "authentication_required", message);
+    return check_place(x, ret);
+}
+
+mig_status authn_scoped_operator(const struct principal *who, bool is_read, bool *ret_is_restricted,
+                                 struct refusal *ret)
+{
+    *ret_is_restricted = false;
+    if (principal_has_scope(who, S("mig:admin")) ||
+        (is_read && principal_has_scope(who, S("mig:viewer"))))
+        return MIG_OK;
+    if (!is_read)
+        return deny(ret, MIG_FORBIDDEN, "admin_scope_required",
+                    "changing the gateway needs the scope mig:admin");
+    *ret_is_restricted = true;
+    return MIG_OK;
 }

@@ -26,6 +26,9 @@ struct visit {
     str params[ROUTE_PARAMS_MAX];
     struct timer keepalive; /* of event streams */
     bool is_quiet;          /* nothing was sent since it was started */
+    struct authn authn;
+    bool is_operator;   /* with the admin key, or on this machine */
+    bool is_restricted; /* may read what is its tenant's          */
     bool is_refused;
     mig_status refusal;
     unsigned refusal_http;
@@ -285,19 +288,25 @@ static void check_route(struct visit *v)
         refuse(v, MIG_NOT_FOUND, 404, "no_route", "no such path");
 }
 
+static bool is_operators(const struct visit *v)
+{
+    return v->route->def->flags & MIG_ROUTE_ADMIN && !(v->route->def->flags & MIG_ROUTE_PUBLIC);
+}
+
+static void refuse_with(struct visit *v, const struct refusal *r)
+{
+    refuse(v, r->status, mig_status_row(r->status)->http, r->reason, r->message);
+}
+
+/* Before the body is taken: what can be said without a token. */
 static void check_access(struct visit *v)
 {
-    const char *reason = NULL;
+    struct refusal why;
 
-    if (v->is_refused || !(v->route->def->flags & MIG_ROUTE_ADMIN) ||
-        v->route->def->flags & MIG_ROUTE_PUBLIC)
-        return;
-    mig_status status = authn_admin(&config_of(v->gen)->policy, v->x, &reason);
-    if (status != MIG_OK)
-        refuse(v, status, mig_status_row(status)->http, reason,
-               status == MIG_FORBIDDEN ? "operators' routes are for this machine unless an admin "
-                                         "key is configured"
-                                       : "the admin key is missing or wrong");
+    v->is_operator = false;
+    if (!v->is_refused && is_operators(v) &&
+        authn_operator(&config_of(v->gen)->policy, v->x, &v->is_operator, &why) != MIG_OK)
+        refuse_with(v, &why);
 }
 
 static bool head(struct exchange *x)
@@ -341,6 +350,7 @@ static void fill(struct visit *v)
         .params = v->params,
         .body = x->body,
         .remote = exchange_remote(x),
+        .flags = v->is_restricted ? MIG_REQUEST_RESTRICTED : 0,
     };
 }
 
@@ -364,39 +374,77 @@ static void refresh(struct visit *v)
     check_access(v);
 }
 
-static void request(struct exchange *x)
+static void open_call(struct visit *v)
 {
-    struct visit *v = x->owner;
+    struct exchange *x = v->x;
     struct core *core = core_of(x->loop);
-    struct arena *a = x->arena;
 
-    refresh(v);
-    if (!v->is_refused && !(v->principal = authn_principal(x)))
-        refuse(v, MIG_BACKPRESSURE, 429, "memory", "the request needs too much memory");
-    if (!v->is_refused) {
-        fill(v);
-        v->call = call_open(core_loop_of(core, x->loop)->calls, &(struct call_spec){
-                                                                    .kind = &kind,
-                                                                    .instance = v->route->instance,
-                                                                    .gen = v->gen,
-                                                                    .arena = a,
-                                                                    .principal = v->principal,
-                                                                    .handler = &v->route->handler,
-                                                                    .owner = v,
-                                                                    .deadline_ns = deadline_of(v),
-                                                                    .credit_bytes = CREDIT_BYTES,
-                                                                    .credit_frames = CREDIT_FRAMES,
-                                                                });
-        if (!v->call || !call_start(v->call)) {
-            v->call = NULL;
-            refuse(v, MIG_BACKPRESSURE, 429, "instance_queue", "too many requests are waiting");
-        }
-    }
+    fill(v);
+    v->call = call_open(core_loop_of(core, x->loop)->calls, &(struct call_spec){
+                                                                .kind = &kind,
+                                                                .instance = v->route->instance,
+                                                                .gen = v->gen,
+                                                                .arena = x->arena,
+                                                                .principal = v->principal,
+                                                                .handler = &v->route->handler,
+                                                                .owner = v,
+                                                                .deadline_ns = deadline_of(v),
+                                                                .credit_bytes = CREDIT_BYTES,
+                                                                .credit_frames = CREDIT_FRAMES,
+                                                            });
+    if (v->call && call_start(v->call))
+        return;
+    v->call = NULL;
+    refuse(v, MIG_BACKPRESSURE, 429, "instance_queue", "too many requests are waiting");
+}
+
+/* The principal is known, or why there is none. */
+static void admit(struct visit *v)
+{
+    struct exchange *x = v->x;
+    struct arena *a = x->arena;
+    struct refusal why;
+
+    if (!v->is_refused && v->authn.refusal.status != MIG_OK)
+        refuse_with(v, &v->authn.refusal);
+    v->principal = v->authn.principal;
+    if (!v->is_refused && is_operators(v) && !v->is_operator &&
+        authn_scoped_operator(v->principal, str_eq(x->method, S("GET")) || x->is_head,
+                              &v->is_restricted, &why) != MIG_OK)
+        refuse_with(v, &why);
+    if (!v->is_refused)
+        open_call(v);
     x->must_close |= v->is_refused && v->refusal == MIG_UNAVAILABLE; /* stopping */
     if (v->is_refused)
         answer_error(x, v->refusal, v->refusal_http, v->refusal_reason, v->refusal_message,
                      v->allow);
     arena_unref(a); /* the call's from here on */
+}
+
+/* A worker has looked at the token; the client may have left meanwhile. */
+static void identified(struct identity_ask *ask)
+{
+    struct visit *v = container_of(ask, struct visit, authn.ask);
+
+    if (!v->x->carrier) {
+        arena_unref(v->x->arena);
+        return;
+    }
+    authn_decide(&v->authn);
+    refresh(v);
+    admit(v);
+}
+
+static void request(struct exchange *x)
+{
+    struct visit *v = x->owner;
+
+    refresh(v);
+    v->authn.ask.identity = core_of(x->loop)->identity;
+    v->authn.ask.done = identified;
+    bool is_public = v->is_refused || v->is_operator || v->route->def->flags & MIG_ROUTE_PUBLIC;
+    if (authn_begin(&v->authn, &config_of(v->gen)->policy, x, is_public))
+        admit(v);
 }
 
 const struct exchange_ops *front_ops(void)

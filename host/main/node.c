@@ -6,10 +6,12 @@
 #include "core/events.h"
 #include "core/op.h"
 #include "edge/front.h"
+#include "edge/identity.h"
 #include "edge/socket.h"
 #include "main/builtin.h"
 #include "main/daemon.h"
 #include "main/findings.h"
+#include "main/keys.h"
 #include "main/logwriter.h"
 #include "main/watch.h"
 #include "store/kv.h"
@@ -44,6 +46,7 @@ static void *run_loop(void *arg)
     uv_sem_post(&nl->ready);
     loop_run(nl->loop);
     socket_loop_free(nl->loop);
+    identity_loop_free(nl->loop);
     net_loop_free(nl->net);
     return NULL;
 }
@@ -244,6 +247,16 @@ static void look(struct node *n, void (*fn)(struct timer *t))
     loop_timer(n->control, &n->stop_timer, STOP_LOOK_MS, fn);
 }
 
+static void stop_loops(void *arg)
+{
+    struct node *n = arg;
+
+    for (size_t i = 0; i < n->loop_count; i++)
+        loop_stop(n->loops[i]);
+    signals_close(n);
+    loop_stop(n->control);
+}
+
 static void wait_retired(struct timer *t)
 {
     struct node *n = container_of(t, struct node, stop_timer);
@@ -257,10 +270,10 @@ static void wait_retired(struct timer *t)
     if (n->is_forced)
         log_warn("stop.forced", F_U64("draining", core_draining(n->core)),
                  F_U64("abandoned", n->core->abandoned));
-    for (size_t i = 0; i < n->loop_count; i++)
-        loop_stop(n->loops[i]);
-    signals_close(n);
-    loop_stop(n->control);
+    if (n->is_forced)
+        stop_loops(n); /* a fetch of keys may hang too */
+    else
+        keys_close(n->core, stop_loops, n);
 }
 
 static void wait_connections(struct timer *t)
@@ -340,18 +353,6 @@ static struct store *open_store(const struct settings *s, struct diag *d)
     return s->data_dir ? store_open_sqlite(&how, d) : store_open_memory(&how, d);
 }
 
-static void print_findings(const struct diag *d)
-{
-    struct buf line;
-
-    for (size_t i = 0; i < d->count; i++) {
-        buf_init(&line, 4096);
-        diag_line(&d->list[i], &line);
-        fprintf(stderr, "migd: %.*s\n", (int)line.len, line.ptr);
-        buf_deinit(&line);
-    }
-}
-
 /* What the node knew when it stopped. */
 static void load_data(struct node *n)
 {
@@ -360,7 +361,7 @@ static void load_data(struct node *n)
     diag_init(&d);
     n->core->store = n->store;
     if (!events_open(n->core, &d) || !consumers_open(n->core, &d)) {
-        print_findings(&d);
+        findings_print(&d, stderr);
         _exit(1); /* nothing runs yet that would have to end */
     }
     diag_deinit(&d);
@@ -381,7 +382,7 @@ static bool open_all(struct node *n, const struct settings *s)
 
     diag_init(&d);
     n->store = open_store(s, &d);
-    print_findings(&d);
+    findings_print(&d, stderr);
     diag_deinit(&d);
     if (!n->store)
         return false;
@@ -448,6 +449,8 @@ int node_run(const struct settings_source *src, const struct settings *s, bool *
     make_loops(&n);
     make_core(&n, s);
     load_data(&n);
+    if (!keys_open(n.core, s))
+        _exit(1); /* it was said why; nothing runs yet */
     n.reloader = reloader_new(n.core, n.modules, src);
     reloader_on_adopted(n.reloader, look_again, &n);
     signals_start(&n);

@@ -7,6 +7,11 @@ static str keep(struct gen *g, const char *z)
     return arena_copy(g->arena, str_of(z));
 }
 
+static str keep_text(struct gen *g, const char *z)
+{
+    return z ? keep(g, z) : S("");
+}
+
 static str keep_lower(struct gen *g, const char *z)
 {
     str s = keep(g, z);
@@ -69,6 +74,15 @@ void policy_fill(struct gen *g, const struct settings *s)
     f->policy = (struct edge_policy){
         .admin_key = s->admin_api_key ? keep(g, s->admin_api_key) : S(""),
         .admin_header = keep_lower(g, s->admin_api_header),
+        .is_jwt = !strcmp(s->auth_mode, "jwt"),
+        .require_tenant_header = s->require_tenant_header,
+        .rules = {.issuer = keep_text(g, s->jwt_issuer),
+                  .audience = keep_text(g, s->jwt_audience),
+                  .leeway_s = JWT_LEEWAY_S,
+                  .require_exp = s->jwt_require_exp,
+                  .algorithms = JWS_ALGS_ALL},
     };
+    f->policy.rules_version = str_hash(f->policy.rules.issuer) * 31 +
+                              str_hash(f->policy.rules.audience) * 2 + s->jwt_require_exp;
     g->edge = f;
 }

@@ -43,14 +43,18 @@ typedef struct mig_header {
     mig_str name, value;
 } mig_header; /* names of a request are in lower case; in answers any case will do */
 
+/* On a route for operators: the caller may see what belongs to tenant_id, and nothing else. */
+enum mig_request_flag { MIG_REQUEST_RESTRICTED = 1 };
+
 typedef struct mig_http_request {
     uint32_t struct_size;
     uint32_t header_count;
     const mig_header *headers;
     mig_str method, path, query, authority, subject, tenant_id;
-    const mig_str *params; /* decoded values of {name} in the pattern, in its order   */
-    mig_str body;          /* whole body                                              */
-    mig_str remote;        /* peer address, "127.0.0.1:51234"                         */
+    const mig_str *params;    /* decoded values of {name} in the pattern, in its order   */
+    mig_str body;             /* whole body                                              */
+    mig_str remote;           /* peer address, "127.0.0.1:51234"                         */
+    uint32_t flags, reserved; /* flags: MIG_REQUEST_*                              */
 } mig_http_request;
 
 /* Patterns: literal segments and {name}, which takes one whole segment. Literals win over names.

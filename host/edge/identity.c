@@ -1,0 +1,213 @@
+#include "edge/identity.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "core/jwks_source.h"
+#include "core/token_cache.h"
+
+#include <stdlib.h>
+
+enum { WAITING_MAX = 1024, ARENA_LIMIT = 1 << 20 };
+
+struct identity {
+    struct core *core;
+    struct jwks_source *source;
+    struct pool_share share;
+    bool is_quick; /* only a shared secret: never worth a worker */
+    void (*freed)(void *arg);
+    void *freed_arg;
+};
+
+/* What a loop has of it. */
+struct local {
+    struct jwks_view keys;
+    struct token_cache *cache;
+};
+
+/* --- keys --------------------------------------------------------------------------------------- */
+
+static bool add_keys(struct jwks *set, const struct identity_config *c, struct diag *d)
+{
+    bool ok = true;
+
+    if (c->secret)
+        ok &= jwks_add_secret(set, str_of(c->secret), (struct diag_at){0}, d);
+    for (size_t i = 0; i < c->key_file_count; i++)
+        ok &= jwks_add_file(set, c->key_files[i], d);
+    return ok;
+}
+
+struct identity *identity_new(struct core *core, const struct identity_config *c,
+                              jwks_fetch_fn *fetch, void *ctx, struct diag *d)
+{
+    struct jwks *fixed = jwks_new();
+    struct identity *i = NULL;
+
+    if (add_keys(fixed, c, d) && (jwks_count(fixed) || c->jwks_url)) {
+        i = calloc(1, sizeof *i);
+        must(i);
+        i->core = core;
+        i->is_quick = !c->jwks_url && !c->key_file_count;
+        i->share.run_limit = 64;
+        i->share.queue_limit = WAITING_MAX;
+        i->source = jwks_source_new(&(struct jwks_source_config){.url = c->jwks_url,
+                                                                 .fixed = fixed,
+                                                                 .fetch = fetch,
+                                                                 .fetch_ctx = ctx,
+                                                                 .control = core->control,
+                                                                 .pool = core->pool});
+    }
+    jwks_unref(fixed);
+    return i;
+}
+
+static void source_freed(void *arg)
+{
+    struct identity *i = arg;
+    void (*freed)(void *) = i->freed;
+    void *freed_arg = i->freed_arg;
+
+    pool_share_close(i->core->pool, &i->share);
+    free(i);
+    if (freed)
+        freed(freed_arg);
+}
+
+void identity_free(struct identity *i, void (*done)(void *arg), void *arg)
+{
+    i->freed = done;
+    i->freed_arg = arg;
+    jwks_source_free(i->source, source_freed, i);
+}
+
+/* --- per loop ----------------------------------------------------------------------------------- */
+
+static struct local *local_of(struct loop *l)
+{
+    struct local *mine = l->local[LOOP_IDENTITY];
+
+    if (mine)
+        return mine;
+    mine = calloc(1, sizeof *mine);
+    must(mine);
+    mine->cache = token_cache_new(&TOKEN_CACHE_DEFAULTS);
+    must(mine->cache);
+    l->local[LOOP_IDENTITY] = mine;
+    return mine;
+}
+
+void identity_loop_free(struct loop *l)
+{
+    struct local *mine = l->local[LOOP_IDENTITY];
+
+    if (!mine)
+        return;
+    l->local[LOOP_IDENTITY] = NULL;
+    jwks_view_close(&mine->keys);
+    token_cache_free(mine->cache);
+    free(mine);
+}
+
+/* --- verifying ---------------------------------------------------------------------------------- */
+
+static uint64_t version_of(const struct identity_ask *a, const struct jwks *keys)
+{
+    return jwks_version(keys) * 0x100000001B3u ^ a->rules_version;
+}
+
+/* Home loop: the answer is known. */
+static void learn(struct identity_ask *a, const struct jwks *keys)
+{
+    if (a->status == MIG_OK)
+        token_cache_add(local_of(a->home)->cache, a->token, version_of(a, keys), a->now_s,
+                        &a->claims);
+    else if (a->reason && !strcmp(a->reason, "unknown_key"))
+        jwks_source_want(a->identity->source);
+}
+
+static bool copy_claims(struct identity_ask *a)
+{
+    struct jwt_claims *c = &a->claims;
+    str *scopes = arena_alloc(a->arena, (c->scope_count + 1) * sizeof *scopes);
+
+    c->subject = arena_copy(a->arena, c->subject);
+    c->tenant = arena_copy(a->arena, c->tenant);
+    for (size_t i = 0; scopes && i < c->scope_count; i++)
+        scopes[i] = arena_copy(a->arena, c->scopes[i]);
+    c->scopes = scopes;
+    return scopes && c->subject.ptr && c->tenant.ptr;
+}
+
+static void verified(struct task *t)
+{
+    struct identity_ask *a = container_of(t, struct identity_ask, task);
+
+    learn(a, a->keys);
+    if (a->status == MIG_OK && !copy_claims(a)) {
+        a->status = MIG_BACKPRESSURE;
+        a->reason = "memory";
+    }
+    jwks_unref(a->keys);
+    arena_unref(a->scratch);
+    arena_pool_deinit(a->pool);
+    free(a->pool);
+    a->done(a);
+}
+
+/* On a worker. */
+static void verify(struct task *t)
+{
+    struct identity_ask *a = container_of(t, struct identity_ask, task);
+
+    a->status =
+        jwt_verify(a->keys, a->token, &a->rules, a->now_s, a->scratch, &a->claims, &a->reason);
+    t->run = verified;
+    loop_post(a->home, t);
+}
+
+static void refuse(struct identity_ask *a)
+{
+    a->status = MIG_BACKPRESSURE;
+    a->reason = "busy";
+}
+
+/* false: it is on its way to a worker. */
+static bool send_away(struct identity_ask *a, const struct jwks *keys)
+{
+    a->pool = calloc(1, sizeof *a->pool);
+    a->scratch = a->pool ? arena_new(a->pool, ARENA_LIMIT) : NULL;
+    if (!a->scratch) {
+        free(a->pool);
+        refuse(a);
+        return true;
+    }
+    a->keys = jwks_ref(keys);
+    a->task.run = verify;
+    if (pool_run(a->identity->core->pool, &a->identity->share, &a->task))
+        return false;
+    jwks_unref(a->keys);
+    arena_unref(a->scratch);
+    arena_pool_deinit(a->pool);
+    free(a->pool);
+    refuse(a);
+    return true;
+}
+
+bool identity_verify(struct identity_ask *a)
+{
+    struct local *mine = local_of(a->home);
+    const struct jwks *keys = jwks_view_look(&mine->keys, a->identity->source);
+
+    a->now_s = clock_wall_ms() / 1000;
+    const struct jwt_claims *known =
+        token_cache_find(mine->cache, a->token, version_of(a, keys), a->now_s, a->arena);
+    if (known) {
+        a->claims = *known;
+        a->status = MIG_OK;
+        return true;
+    }
+    if (!a->identity->is_quick)
+        return send_away(a, keys);
+    a->status = jwt_verify(keys, a->token, &a->rules, a->now_s, a->arena, &a->claims, &a->reason);
+    learn(a, keys);
+    return true;
+}
