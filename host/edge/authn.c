@@ -19,19 +19,21 @@ static bool refuse(struct authn *a, mig_status status, const char *reason, const
 
 /* --- nobody proves anything --------------------------------------------------------------------- */
 
-static bool take_anonymous(struct authn *a, str tenant)
+struct principal *authn_anonymous(struct exchange *x, struct refusal *ret)
 {
-    struct principal *p = arena_zero(a->x->arena, sizeof *p);
-    str actor = exchange_header(a->x, S("x-actor"));
+    struct principal *p = arena_zero(x->arena, sizeof *p);
+    str tenant = exchange_header(x, S("x-tenant-id"));
+    str actor = exchange_header(x, S("x-actor"));
 
-    if (!p)
-        return refuse(a, MIG_BACKPRESSURE, "memory", "the request needs too much memory");
+    if (!p) {
+        *ret = (struct refusal){MIG_BACKPRESSURE, "memory", "the request needs too much memory"};
+        return NULL;
+    }
     p->subject = S("anonymous");
-    p->tenant = tenant;
-    p->has_tenant_header = tenant.len > 0;
+    p->tenant = str_trim(tenant);
+    p->has_tenant_header = p->tenant.len > 0;
     p->actor = actor.len && is_printable(actor) ? actor : p->subject;
-    a->principal = p;
-    return true;
+    return p;
 }
 
 /* --- tokens ------------------------------------------------------------------------------------- */
@@ -88,12 +90,10 @@ void authn_decide(struct authn *a)
     a->principal = p;
 }
 
-bool authn_begin(struct authn *a, const struct edge_policy *p, struct exchange *x, bool is_public)
+bool authn_begin(struct authn *a, const struct edge_policy *p, struct exchange *x)
 {
     a->policy = p;
     a->x = x;
-    if (!p->is_jwt || is_public)
-        return take_anonymous(a, str_trim(exchange_header(x, S("x-tenant-id"))));
     if (!bearer(x, &a->ask.token))
         return refuse(a, MIG_UNAUTHORIZED, "missing_token", "missing bearer token");
     a->ask.home = x->loop;

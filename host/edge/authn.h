@@ -20,7 +20,7 @@ struct refusal {
     const char *reason, *message;
 };
 
-/* One request's way to its principal. In the exchange's arena. */
+/* One token's way to a principal. In the exchange's arena. */
 struct authn {
     struct identity_ask ask;
     const struct edge_policy *policy;
@@ -28,10 +28,11 @@ struct authn {
     struct principal *principal; /* when all is well */
     struct refusal refusal;      /* status MIG_OK: none */
 };
-/* ret: zeroed but for ask.done and ask.identity. true: decided. false: ask.done() will run;
- * authn_decide() then decides. is_public: nobody is asked who they are. */
-bool authn_begin(struct authn *ret, const struct edge_policy *p, struct exchange *x,
-                 bool is_public);
+/* Nobody is asked who they are. NULL: *ret says why. */
+struct principal *authn_anonymous(struct exchange *x, struct refusal *ret);
+/* Mode jwt. ret: zeroed but for ask.done and ask.identity. true: decided. false: ask.done() will run;
+ * authn_decide() then decides. */
+bool authn_begin(struct authn *ret, const struct edge_policy *p, struct exchange *x);
 void authn_decide(struct authn *a);
 
 /* Before anybody is known: the admin key, or this machine. MIG_OK: it may go on; *ret_is_full: with

@@ -26,9 +26,8 @@ struct visit {
     str params[ROUTE_PARAMS_MAX];
     struct timer keepalive; /* of event streams */
     bool is_quiet;          /* nothing was sent since it was started */
-    struct authn authn;
-    bool is_operator;   /* with the admin key, or on this machine */
-    bool is_restricted; /* may read what is its tenant's          */
+    bool is_operator;       /* with the admin key, or on this machine */
+    bool is_restricted;     /* may read what is its tenant's          */
     bool is_refused;
     mig_status refusal;
     unsigned refusal_http;
@@ -139,8 +138,8 @@ static void keep_alive(struct timer *t)
 static bool is_event_stream(const mig_header *h, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
-        if (str_eq_nocase(h[i].name, S("content-type")) &&
-            str_starts(h[i].value, S("text/event-stream")))
+        if (str_starts(h[i].value, S("text/event-stream")) &&
+            str_eq_nocase(h[i].name, S("content-type")))
             return true;
     return false;
 }
@@ -399,15 +398,15 @@ static void open_call(struct visit *v)
 }
 
 /* The principal is known, or why there is none. */
-static void admit(struct visit *v)
+static void admit(struct visit *v, struct principal *principal, const struct refusal *refusal)
 {
     struct exchange *x = v->x;
     struct arena *a = x->arena;
     struct refusal why;
 
-    if (!v->is_refused && v->authn.refusal.status != MIG_OK)
-        refuse_with(v, &v->authn.refusal);
-    v->principal = v->authn.principal;
+    if (!v->is_refused && refusal->status != MIG_OK)
+        refuse_with(v, refusal);
+    v->principal = principal;
     if (!v->is_refused && is_operators(v) && !v->is_operator &&
         authn_scoped_operator(v->principal, str_eq(x->method, S("GET")) || x->is_head,
                               &v->is_restricted, &why) != MIG_OK)
@@ -424,15 +423,16 @@ static void admit(struct visit *v)
 /* A worker has looked at the token; the client may have left meanwhile. */
 static void identified(struct identity_ask *ask)
 {
-    struct visit *v = container_of(ask, struct visit, authn.ask);
+    struct authn *a = container_of(ask, struct authn, ask);
+    struct visit *v = a->x->owner;
 
-    if (!v->x->carrier) {
-        arena_unref(v->x->arena);
+    if (!a->x->carrier) {
+        arena_unref(a->x->arena);
         return;
     }
-    authn_decide(&v->authn);
+    authn_decide(a);
     refresh(v);
-    admit(v);
+    admit(v, a->principal, &a->refusal);
 }
 
 static void request(struct exchange *x)
@@ -440,11 +440,23 @@ static void request(struct exchange *x)
     struct visit *v = x->owner;
 
     refresh(v);
-    v->authn.ask.identity = core_of(x->loop)->identity;
-    v->authn.ask.done = identified;
+    const struct edge_policy *policy = &config_of(v->gen)->policy;
     bool is_public = v->is_refused || v->is_operator || v->route->def->flags & MIG_ROUTE_PUBLIC;
-    if (authn_begin(&v->authn, &config_of(v->gen)->policy, x, is_public))
-        admit(v);
+    if (!policy->is_jwt || is_public) {
+        struct refusal why = {0};
+        struct principal *anonymous = authn_anonymous(x, &why);
+        admit(v, anonymous, &why);
+        return;
+    }
+    struct authn *a = arena_zero(x->arena, sizeof *a);
+    if (!a) {
+        admit(v, NULL, &(struct refusal){MIG_BACKPRESSURE, "memory", "no memory for the request"});
+        return;
+    }
+    a->ask.identity = core_of(x->loop)->identity;
+    a->ask.done = identified;
+    if (authn_begin(a, policy, x))
+        admit(v, a->principal, &a->refusal);
 }
 
 const struct exchange_ops *front_ops(void)
