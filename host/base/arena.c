@@ -71,9 +71,9 @@ static size_t aligned(size_t n)
     return (n + 15) & ~(size_t)15;
 }
 
-struct arena *arena_new(struct arena_pool *pool, size_t limit)
+static struct arena *make(struct arena_pool *pool, size_t size, size_t limit)
 {
-    struct arena_chunk *c = chunk_get(pool, ARENA_CHUNK);
+    struct arena_chunk *c = chunk_get(pool, size);
 
     if (!c)
         return NULL;
@@ -83,12 +83,22 @@ struct arena *arena_new(struct arena_pool *pool, size_t limit)
         .pool = pool,
         .chunks = c,
         .at = c->data + aligned(sizeof *a),
-        .end = c->data + ARENA_CHUNK,
-        .used = ARENA_CHUNK,
+        .end = c->data + size,
+        .used = size,
         .limit = limit,
         .refs = 1,
     };
     return a;
+}
+
+struct arena *arena_new(struct arena_pool *pool, size_t limit)
+{
+    return make(pool, ARENA_CHUNK, limit);
+}
+
+struct arena *arena_new_small(struct arena_pool *pool, size_t first, size_t limit)
+{
+    return make(pool, aligned(sizeof(struct arena)) + aligned(first), limit);
 }
 
 struct arena *arena_ref(struct arena *a)

@@ -22,6 +22,8 @@ void arena_pool_deinit(struct arena_pool *p);
 
 /* An arena that may grow to limit bytes, with one reference. NULL: out of memory. */
 struct arena *arena_new(struct arena_pool *pool, size_t limit);
+/* The same, whose first chunk has room for `first` bytes only: for what lives long and is small. */
+struct arena *arena_new_small(struct arena_pool *pool, size_t first, size_t limit);
 struct arena *arena_ref(struct arena *a);
 /* The last one runs the deferred clean-ups, youngest first, and gives the memory back. */
 void arena_unref(struct arena *a);

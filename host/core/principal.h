@@ -2,7 +2,7 @@
  * make one. Immutable, lives as long as the request. */
 #ifndef CORE_PRINCIPAL_H
 #define CORE_PRINCIPAL_H
-#include "base/str.h"
+#include "base/arena.h"
 
 struct principal {
     str subject;       /* "anonymous" when nobody is authenticated                     */
@@ -15,6 +15,8 @@ struct principal {
     str remote; /* peer address, for records */
 };
 
+/* With all its texts. NULL: no memory. */
+struct principal *principal_copy(struct arena *a, const struct principal *from);
 static inline bool principal_has_scope(const struct principal *p, str scope)
 {
     for (size_t i = 0; i < p->scope_count; i++)

@@ -15,6 +15,7 @@ enum {
     DEFLATE_MIN = 256,
     PROTOCOLS_MAX = 8
 };
+enum { SMALL = 384, ARENA_LIMIT = 64 << 10 };
 enum { CLOSE_NORMAL = 1000, CLOSE_GOING = 1001, CLOSE_POLICY = 1008, CLOSE_INTERNAL = 1011 };
 
 struct socket {
@@ -22,6 +23,7 @@ struct socket {
     struct raw *raw; /* NULL: gone */
     struct ws *ws;
     unsigned pings; /* without an answer */
+    struct task task;
 };
 
 /* --- to the client ------------------------------------------------------------------------------ */
@@ -230,6 +232,24 @@ static bool agree(struct exchange *x, const mig_websocket *def, struct ws_agreem
                      ret);
 }
 
+/* The request is over, and with it its memory: what a socket needs of it fits a few hundred bytes. */
+static void settle(struct task *t)
+{
+    struct socket *s = container_of(t, struct socket, task);
+    struct call *c = s->call;
+    struct arena *a = arena_new_small(&c->home->chunks, SMALL, ARENA_LIMIT);
+    struct principal *p = a ? principal_copy(a, c->principal) : NULL;
+
+    if (p) {
+        arena_unref(c->arena);
+        c->arena = a;
+        c->principal = p;
+    } else if (a) {
+        arena_unref(a);
+    }
+    call_drop(c);
+}
+
 /* From now on the call is the socket's. */
 static void take_over(struct call *c, struct socket *s, const mig_websocket *def)
 {
@@ -242,6 +262,9 @@ static void take_over(struct call *c, struct socket *s, const mig_websocket *def
     c->handler.flags |= MIG_CAP_MANUAL_GRANT;
     c->grants = INT64_MAX; /* messages run within the turn that brings them */
     call_lasts(c);
+    atomic_fetch_add(&c->holds, 1);
+    s->task.run = settle; /* the plugin still looks at the request */
+    loop_defer(c->home, &s->task);
     raw_tick(s->raw, def->ping_ms ? def->ping_ms : PING_MS);
 }
 

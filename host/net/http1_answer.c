@@ -86,6 +86,19 @@ static uv_buf_t uv_of(str s)
     return uv_buf_init((char *)(uintptr_t)s.ptr, (unsigned)s.len);
 }
 
+/* The head of a chunk (RFC 9112 7.1), at the end of the room. Returns where it begins. */
+static size_t write_size(char to[20], size_t n)
+{
+    size_t at = 18;
+
+    to[18] = '\r';
+    to[19] = '\n';
+    do
+        to[--at] = "0123456789abcdef"[n & 15];
+    while (n >>= 4);
+    return at;
+}
+
 /* One piece of the body with its framing. */
 static void put_piece(struct exchange *x, str bytes, bool is_last)
 {
@@ -98,8 +111,8 @@ static void put_piece(struct exchange *x, str bytes, bool is_last)
     x->is_head_sent = true;
     bool is_hidden = exchange_is_bodyless(x);
     if (!is_hidden && bytes.len && x->is_chunked) {
-        int digits = snprintf(size, sizeof size, "%zx\r\n", bytes.len);
-        b[n++] = uv_buf_init(size, (unsigned)digits);
+        size_t at = write_size(size, bytes.len);
+        b[n++] = uv_buf_init(size + at, (unsigned)(sizeof size - at));
     }
     if (!is_hidden && bytes.len)
         b[n++] = uv_of(bytes);

@@ -106,15 +106,17 @@ static void on_subscribed(void *self, void *tag, mig_call ex, mig_call op)
 
 static mig_status on_event(void *self, void *tag, mig_call ex, const mig_event *e)
 {
-    char id[24];
+    char id[20];
+    size_t at = sizeof id;
 
     (void)tag;
     if (e->kind != MIG_EVENT_MESSAGE)
         return send_event(self, ex,
                           e->kind == MIG_EVENT_CONTROL ? "mig-control" : "mig-backpressure",
                           mig_s(""), e->json);
-    int n = snprintf(id, sizeof id, "%llu", (unsigned long long)e->sequence);
-    mig_str seq = {id, (size_t)n};
+    for (uint64_t n = e->sequence; n || at == sizeof id; n /= 10)
+        id[--at] = (char)('0' + n % 10);
+    mig_str seq = {id + at, sizeof id - at};
     return send_event(self, ex, "mig-event", seq, e->json);
 }
 
