@@ -248,10 +248,13 @@ static char *envelope_of(const mig_http_request *rq, struct wish wishes[WISHES],
         put(&w, "max_inflight", wishes[INFLIGHT].value, wishes[INFLIGHT].len);
     mig_json_close(&w, '}');
     *ret = mig_json_written(&w);
-    if (ret->len)
-        return text;
-    free(text);
-    return NULL;
+    if (!ret->len) {
+        free(text);
+        return NULL;
+    }
+    char *fit = realloc(text, ret->len + 1); /* it stays as long as the stream */
+    ret->ptr = fit ? fit : text;
+    return fit ? fit : text;
 }
 
 static void refuse(struct binding *b, mig_call ex, const char *member)
