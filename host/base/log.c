@@ -5,7 +5,7 @@
 
 enum { LINE_MAX_BYTES = 64 * 1024, SITE_LINES = 20, SITE_WINDOW_MS = 10000 };
 
-enum log_level log_threshold = LOG_INFO;
+_Atomic enum log_level log_threshold = LOG_INFO;
 bool log_is_console;
 
 static void to_stderr(str line)

@@ -29,7 +29,7 @@ struct log_site {
     unsigned count, missed; /* lines in it, lines left out  */
 };
 
-extern enum log_level log_threshold;
+extern _Atomic enum log_level log_threshold; /* any thread */
 /* Console form: "12:00:01 warn  event  field=value"; JSON form: one object per line. */
 extern bool log_is_console;
 

@@ -58,7 +58,7 @@ struct builder {
     size_t anchor_count;
     size_t alias_nodes;
     size_t documents;
-    struct diag_at last; // where the latest token stood: empty values have none of their own
+    struct diag_at last; // where the latest token stood: empty values have no place of their own
     bool is_stopped;     // going on would be useless or dangerous
 };
 
@@ -125,10 +125,17 @@ static bool copy_text(struct builder *b, str s, str *ret)
         diag_error((b)->d, at, id, __VA_ARGS__);                                                   \
     } while (0)
 
+/* Empty values have no token in libfyaml 0.7 and one without text, behind the colon, in 0.8. */
+static bool is_absent(struct fy_token *t)
+{
+    return !t || (fy_token_get_type(t) == FYTT_SCALAR && fy_token_scalar_style(t) == FYSS_PLAIN &&
+                  fy_token_get_text_length(t) == 0);
+}
+
 /* Marks count from 0. Those of quoted scalars and aliases are behind the quote and the star. */
 static struct diag_at mark_at(struct builder *b, struct fy_token *t)
 {
-    const struct fy_mark *m = t ? fy_token_start_mark(t) : NULL;
+    const struct fy_mark *m = is_absent(t) ? NULL : fy_token_start_mark(t);
 
     if (!m)
         return b->last;

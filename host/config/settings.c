@@ -30,9 +30,7 @@ struct loading {
 static const char *const other_variables[] = {"MIGD_CONFIG", "MIGD_URL",   "MIGD_TENANT",
                                               "MIGD_DAEMON", "MIGD_BUILD", "MIGD_FAIL_ALLOC"};
 /* Wishes for safety that this version cannot grant: to ignore them would be a lie. */
-static const char *const safety_variables[] = {"MIGD_REQUIRE_TLS",  "MIGD_TLS_CERT_FILE",
-                                               "MIGD_TLS_KEY_FILE", "MIGD_TLS_CLIENT_CA_FILE",
-                                               "MIGD_TENANT_MODE",  "MIGD_METRICS_AUTH"};
+static const char *const safety_variables[] = {"MIGD_TENANT_MODE", "MIGD_METRICS_AUTH"};
 static const char *const nothing[] = {NULL};
 
 static size_t index_of(const struct setting *k)
@@ -63,6 +61,7 @@ static enum yaml_type yaml_type_of(const struct setting *k)
     case SETTING_BOOL: return YAML_BOOL;
     case SETTING_INT: return YAML_INT;
     case SETTING_LIST:
+    case SETTING_CERTS:
     case SETTING_PATHS: return YAML_LIST;
     default: return YAML_STRING;
     }
@@ -123,7 +122,10 @@ static void set_node(struct loading *l, const struct setting *k, const struct ya
     else if (n->type != yaml_type_of(k))
         diag_error(l->d, from.at, "setting.type", "%s: must be %s, not %s%s", k->key,
                    yaml_type_name(yaml_type_of(k)), yaml_type_name(n->type), hint_for(k, n));
-    else if (n->type == YAML_LIST)
+    else if (k->type == SETTING_CERTS) {
+        if (setting_set_certs(l->s, k, n, l->environ, &from, l->d))
+            l->origins[index_of(k)] = from;
+    } else if (n->type == YAML_LIST)
         set_list_node(l, k, n, &from);
     else if (n->type == YAML_BOOL)
         set(l, k, n->boolean ? S("true") : S("false"), from);
@@ -289,34 +291,6 @@ static void take_flags(struct loading *l, const char *const *flags)
 
 /* --------------------------------------------------------------------------------------------- */
 
-/* product.md 7, last row. */
-static void check_exposure(struct loading *l)
-{
-    const struct setting_origin *from = &l->origins[index_of(setting_find(S("mig.addr")))];
-
-    if (l->s->is_insecure || strcmp(l->s->auth_mode, "none") != 0 ||
-        setting_is_loopback(str_of(l->s->addr)))
-        return;
-    diag_error(l->d, from->at, "setting.insecure",
-               "%s: %s is reachable from other machines and nobody is asked who they are; "
-               "configure authentication (mig.auth_mode), or say `insecure: true` / "
-               "MIGD_INSECURE=true",
-               from->name, l->s->addr);
-}
-
-static void check_identity(struct loading *l)
-{
-    const struct setting_origin *from = &l->origins[index_of(setting_find(S("mig.auth_mode")))];
-    const struct settings *s = l->s;
-
-    if (!strcmp(s->auth_mode, "jwt") && !s->jwt_hs256_secret && !s->jwt_jwks_url &&
-        !s->jwt_key_files.count)
-        diag_error(l->d, from->at, "setting.jwt_keys",
-                   "%s: mode jwt needs mig.jwt_hs256_secret (MIGD_JWT_HS256_SECRET), "
-                   "mig.jwt_key_files or mig.jwt_jwks_url",
-                   from->name);
-}
-
 struct settings *settings_load(const struct settings_source *src, struct diag *d)
 {
     struct loaded *ret = calloc(1, sizeof *ret);
@@ -334,8 +308,7 @@ struct settings *settings_load(const struct settings_source *src, struct diag *d
         take_file(l);
     take_environment(l);
     take_flags(l, src->flags);
-    check_exposure(l);
-    check_identity(l);
+    settings_check(l->s, l->origins, d);
     free(l);
     if (d->errors == before)
         return &ret->s;

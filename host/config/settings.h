@@ -18,6 +18,17 @@ struct str_list {
     size_t count;
 };
 
+/* A certificate for some server names. */
+struct cert_pair {
+    struct str_list names;
+    char *cert_file, *key_file;
+};
+
+struct cert_list {
+    struct cert_pair *items;
+    size_t count;
+};
+
 struct settings {
     /* process: a change needs a restart */
     char *
@@ -64,6 +75,17 @@ struct settings {
     int64_t max_headers;       /* http.max_headers       100; 8..1000 */
     int64_t max_url_bytes;     /* http.max_url_bytes     8192 */
     int64_t max_connections;   /* http.max_connections   10000 per loop; restart not needed */
+    int64_t max_streams;       /* http.max_streams       128 per HTTP/2 connection */
+    /* TLS; on when there is a certificate. All but tls.addr with a reload, which reads the files anew */
+    bool require_tls;             /* mig.require_tls    MIGD_REQUIRE_TLS */
+    char *tls_addr;               /* tls.addr           NULL: mig.addr speaks TLS */
+    char *tls_cert_file;          /* tls.cert_file      MIGD_TLS_CERT_FILE */
+    char *tls_key_file;           /* tls.key_file       MIGD_TLS_KEY_FILE */
+    char *tls_client_ca_file;     /* tls.client_ca_file MIGD_TLS_CLIENT_CA_FILE */
+    char *tls_min_version;        /* tls.min_version    1.2|1.3 */
+    char *tls_ciphers;            /* tls.ciphers        NULL: OpenSSL's choice */
+    struct cert_list tls_sni;     /* tls.sni */
+    int64_t handshake_timeout_ms; /* tls.handshake_timeout_ms 10000 */
     /* calls */
     int64_t stream_credit_bytes; /* stream.credit_bytes  262144 */
     char *data_dir;              /* mig.data_dir: NULL: memory */
@@ -105,6 +127,11 @@ void settings_free(struct settings *s);
 static inline void settings_freep(struct settings **s)
 {
     settings_free(*s);
+}
+/* Does mig.addr speak TLS? (There may be tls.addr beside it, then it does not.) */
+static inline bool settings_is_tls(const struct settings *s)
+{
+    return s->tls_cert_file && !s->tls_addr;
 }
 /* Path of the file that was read, NULL when none was. */
 const char *settings_file(const struct settings *s);

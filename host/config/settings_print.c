@@ -25,6 +25,8 @@ void setting_print(const struct settings *s, const struct setting *k, struct buf
         buf_addf(out, "%lld", (long long)*(const int64_t *)at);
     else if (k->type == SETTING_LIST || k->type == SETTING_PATHS)
         print_list(at, out);
+    else if (k->type == SETTING_CERTS)
+        setting_print_certs(at, out);
     else if (!*(char *const *)at)
         buf_addz(out, "null");
     else
@@ -65,10 +67,10 @@ void settings_need_restart(const struct settings *old, const struct settings *no
 /* docs/reference/settings.md ------------------------------------------------------------------ */
 
 static const char *const type_names[] = {
-    [SETTING_BOOL] = "boolean",        [SETTING_INT] = "integer",   [SETTING_TEXT] = "string",
-    [SETTING_TOKEN] = "header name",   [SETTING_SECRET] = "secret", [SETTING_WORD] = "word",
-    [SETTING_ADDR] = "address",        [SETTING_PATH] = "path",     [SETTING_LIST] = "list",
-    [SETTING_PATHS] = "list of paths",
+    [SETTING_BOOL] = "boolean",        [SETTING_INT] = "integer",        [SETTING_TEXT] = "string",
+    [SETTING_TOKEN] = "header name",   [SETTING_SECRET] = "secret",      [SETTING_WORD] = "word",
+    [SETTING_ADDR] = "address",        [SETTING_PATH] = "path",          [SETTING_LIST] = "list",
+    [SETTING_PATHS] = "list of paths", [SETTING_CERTS] = "list of maps",
 };
 
 static void print_allowed(const struct setting *k, struct buf *out)
@@ -147,6 +149,13 @@ static void schema_type(const struct setting *k, struct buf *out)
                          "\"items\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":4096}}",
         [SETTING_PATHS] = "{\"type\":\"array\",\"maxItems\":64,"
                           "\"items\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":4096}}",
+        [SETTING_CERTS] =
+            "{\"type\":\"array\",\"maxItems\":64,\"items\":{\"type\":\"object\","
+            "\"additionalProperties\":false,\"required\":[\"names\",\"cert_file\",\"key_file\"],"
+            "\"properties\":{\"names\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":64,"
+            "\"items\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":255}},"
+            "\"cert_file\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":4096},"
+            "\"key_file\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":4096}}}}",
     };
 
     if (k->type == SETTING_WORD)

@@ -145,6 +145,30 @@ const struct setting settings_table[] = {
            .meaning = "Longest request target."),
     NUMBER("http.max_connections", max_connections, "10000", 1, 10000000,
            .meaning = "Open connections per event loop."),
+    NUMBER("http.max_streams", max_streams, "128", 1, 10000,
+           .meaning = "Requests that one HTTP/2 connection may have at a time."),
+    FLAG("mig.require_tls", require_tls, "false",
+         .meaning = "Refuses to start with an address beyond loopback that has no TLS."),
+    VALUE("tls.addr", ADDR, tls_addr, NULL, RESTART,
+          .meaning =
+              "Address of a listener with TLS beside the plain one. Unset: `mig.addr` itself "
+              "speaks TLS once there is a certificate."),
+    VALUE("tls.cert_file", PATH, tls_cert_file, NULL,
+          .meaning =
+              "Certificate chain, PEM. Read anew by each reload. To turn TLS on or off needs "
+              "a restart."),
+    VALUE("tls.key_file", PATH, tls_key_file, NULL, .meaning = "Its key, PEM, no pass phrase."),
+    VALUE("tls.client_ca_file", PATH, tls_client_ca_file, NULL,
+          .meaning = "Authorities, PEM: clients must show a certificate from one of them."),
+    WORD("tls.min_version", tls_min_version, "1.2", "1.2|1.3",
+         .meaning = "The oldest version of TLS that is spoken."),
+    VALUE("tls.ciphers", TEXT, tls_ciphers, NULL,
+          .meaning = "Cipher list of TLS 1.2 in OpenSSL's words. Unset: OpenSSL's choice."),
+    VALUE("tls.sni", CERTS, tls_sni, NULL,
+          .meaning = "Further certificates by server name: a list of `{names: [a.example.org, "
+                     "\"*.example.org\"], cert_file: ..., key_file: ...}`."),
+    NUMBER("tls.handshake_timeout_ms", handshake_timeout_ms, "10000", 1, DAY_MS,
+           .meaning = "Time for the TLS handshake of a connection."),
     NUMBER("stream.credit_bytes", stream_credit_bytes, "4194304", 1024, 1 << 30,
            .meaning = "Bytes that a stream may have on the way to a slow client."),
     NUMBER("instance.max_concurrency", instance_concurrency, "64", 1, 10000,
@@ -457,10 +481,17 @@ bool setting_set(struct settings *s, const struct setting *k, str text,
                  const struct setting_origin *from, struct diag *d)
 {
     static set_fn *const setters[] = {
-        [SETTING_BOOL] = set_bool,       [SETTING_INT] = set_int,   [SETTING_TEXT] = set_text,
-        [SETTING_TOKEN] = set_token,     [SETTING_WORD] = set_word, [SETTING_ADDR] = set_addr,
-        [SETTING_SECRET] = set_optional, [SETTING_PATH] = set_path, [SETTING_LIST] = set_list,
+        [SETTING_BOOL] = set_bool,
+        [SETTING_INT] = set_int,
+        [SETTING_TEXT] = set_text,
+        [SETTING_TOKEN] = set_token,
+        [SETTING_WORD] = set_word,
+        [SETTING_ADDR] = set_addr,
+        [SETTING_SECRET] = set_optional,
+        [SETTING_PATH] = set_path,
+        [SETTING_LIST] = set_list,
         [SETTING_PATHS] = set_list,
+        [SETTING_CERTS] = setting_set_certs_text,
     };
 
     if (!str_is_utf8(text)) {
@@ -478,6 +509,8 @@ void setting_clear(struct settings *s, const struct setting *k)
             free(list->items[i]);
         free(list->items);
         *list = (struct str_list){0};
+    } else if (k->type == SETTING_CERTS) {
+        setting_free_certs(setting_at(k, s));
     } else if (k->type != SETTING_BOOL && k->type != SETTING_INT) {
         char **slot = setting_at(k, s);
         free(*slot);

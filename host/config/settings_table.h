@@ -15,6 +15,7 @@ enum setting_type {
     SETTING_PATH,
     SETTING_LIST,
     SETTING_PATHS,
+    SETTING_CERTS, // struct cert_list
 };
 
 struct setting {
@@ -56,6 +57,17 @@ bool setting_set(struct settings *s, const struct setting *k, str text,
 /* The same for a list whose items are known already. */
 bool setting_set_items(struct settings *s, const struct setting *k, const str *items, size_t count,
                        const struct setting_origin *from, struct diag *d);
+/* SETTING_CERTS, from a YAML list, or from the text of one. settings_certs.c. */
+struct yaml_node;
+bool setting_set_certs(struct settings *s, const struct setting *k, const struct yaml_node *list,
+                       const char *const *environ, const struct setting_origin *from,
+                       struct diag *d);
+bool setting_set_certs_text(struct settings *s, const struct setting *k, str text,
+                            const struct setting_origin *from, struct diag *d);
+void setting_free_certs(struct cert_list *list);
+void setting_print_certs(const struct cert_list *list, struct buf *out);
+/* settings_check.c: findings about values that do not go together. origins: by index in the table. */
+void settings_check(const struct settings *s, const struct setting_origin *origins, struct diag *d);
 /* The exact words of mig-core.md 17: 1 t T TRUE true True, 0 f F FALSE false False. */
 bool setting_parse_bool(str text, bool *ret);
 void setting_clear(struct settings *s, const struct setting *k);

@@ -303,17 +303,18 @@ void list_loops(struct node *n, struct buf *out)
     buf_addz(out, "{\"loops\":[");
     for (size_t i = 0; i < n->loop_count; i++) {
         struct loop *l = n->loops[i];
-        uint64_t requests, accepted, errors;
+        struct net_counters c;
         uint64_t since = atomic_load(&l->busy_since_ns);
         const char *who = atomic_load(&l->running);
-        net_counters(n->nets[i], &requests, &accepted, &errors);
+        net_count(n->nets[i], &c);
         buf_addf(out,
                  "%s{\"loop\":%zu,\"connections\":%zu,\"requests\":%llu,\"accepted\":%llu,"
-                 "\"protocol_errors\":%llu,\"inbox\":%zu,\"stalls\":%llu,\"longest_ms\":%.3f,"
+                 "\"protocol_errors\":%llu,\"tls_failed\":%llu,\"tls_cut\":%llu,"
+                 "\"http2_floods\":%llu,\"inbox\":%zu,\"stalls\":%llu,\"longest_ms\":%.3f,"
                  "\"busy_ms\":%.3f",
-                 i ? "," : "", i, net_connections(n->nets[i]), u(requests), u(accepted), u(errors),
-                 atomic_load(&l->inbox_depth), u(atomic_load(&l->stalls)),
-                 (double)atomic_load(&l->longest_ns) / 1e6,
+                 i ? "," : "", i, net_connections(n->nets[i]), u(c.requests), u(c.accepted),
+                 u(c.errors), u(c.tls_failed), u(c.cut), u(c.floods), atomic_load(&l->inbox_depth),
+                 u(atomic_load(&l->stalls)), (double)atomic_load(&l->longest_ns) / 1e6,
                  since ? (double)(clock_now_ns() - since) / 1e6 : 0.0);
         if (who)
             add_text(out, "running", who);
@@ -387,16 +388,16 @@ static uint64_t open_connections(struct node *n, size_t i)
 
 static uint64_t requests_of(struct node *n, size_t i)
 {
-    uint64_t requests, accepted, errors;
-    net_counters(n->nets[i], &requests, &accepted, &errors);
-    return requests;
+    struct net_counters c;
+    net_count(n->nets[i], &c);
+    return c.requests;
 }
 
 static uint64_t errors_of(struct node *n, size_t i)
 {
-    uint64_t requests, accepted, errors;
-    net_counters(n->nets[i], &requests, &accepted, &errors);
-    return errors;
+    struct net_counters c;
+    net_count(n->nets[i], &c);
+    return c.errors;
 }
 
 static uint64_t inbox_of(struct node *n, size_t i)

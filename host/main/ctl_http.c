@@ -221,8 +221,9 @@ static struct curl_slist *with_defaults(struct curl_slist *list, const struct ht
     return list;
 }
 
-/* libcurl before 8.0 (Debian 12) breaks a connection that it uses again with prior knowledge
- * (curl#10634): there each request gets its own. */
+/* libcurl before 8.0 (Debian 12) breaks an HTTP/2 connection that it uses again with prior knowledge
+ * (curl#10634); later ones tell the server of a request that was given up only with the next one on
+ * the connection. So each request gets its own. */
 static void set_version(const struct http *h, CURL *e)
 {
     long version = !h->ctl->is_http2 ? CURL_HTTP_VERSION_1_1
@@ -230,8 +231,7 @@ static void set_version(const struct http *h, CURL *e)
                                      : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
 
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, version);
-    if (version == CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE &&
-        curl_version_info(CURLVERSION_NOW)->version_num < 0x080000) {
+    if (version != CURL_HTTP_VERSION_1_1) {
         curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L);
         curl_easy_setopt(e, CURLOPT_FORBID_REUSE, 1L);
     }

@@ -7,6 +7,7 @@
 #include "main/findings.h"
 #include "main/logwriter.h"
 #include "main/node.h"
+#include "main/tls_files.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -157,6 +158,10 @@ static int check(const struct settings_source *src)
     diag_init(&d);
     CLEANUP(settings_freep) struct settings *s = settings_load(src, &d);
     CLEANUP(manifest_freep) struct manifest *m = s ? manifest_load(s->manifest, &d) : NULL;
+    struct tls_tickets *tickets = tls_tickets_new();
+    if (s)
+        tls_context_unref(tls_files_load(s, NULL, tickets, &d));
+    tls_tickets_free(tickets);
     findings_print(&d, stdout);
     size_t errors = d.errors;
     if (errors)
@@ -169,9 +174,9 @@ static int check(const struct settings_source *src)
 
 static void start_log(const struct options *o, const struct settings *s)
 {
-    log_level_parse(str_of(s->log_level), &log_threshold);
-    if (o->is_verbose || o->is_dev)
-        log_threshold = LOG_DEBUG;
+    enum log_level level = LOG_INFO;
+    log_level_parse(str_of(s->log_level), &level);
+    log_threshold = o->is_verbose || o->is_dev ? LOG_DEBUG : level;
     bool is_auto = !strcmp(s->log_format, "auto");
     log_is_console = !strcmp(s->log_format, "console") ||
                      (is_auto && !o->files.log_file && isatty(STDERR_FILENO));

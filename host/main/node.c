@@ -92,7 +92,9 @@ static void listen_here(struct loop *l, uint64_t v)
     struct node *n = (struct node *)(uintptr_t)v;
     struct node_loop *nl = &n->per_loop[l->index];
 
-    nl->listener = listener_start(n->listeners, nl->net, n->nets);
+    for (size_t i = 0; i < LISTENERS; i++)
+        if (n->listeners[i])
+            nl->listeners[i] = listener_start(n->listeners[i], nl->net, n->nets);
 }
 
 /* --- ready -------------------------------------------------------------------------------------- */
@@ -139,9 +141,14 @@ static void first_generation(void *arg, bool is_ok, str json, const struct diag 
     for (size_t i = 0; i < n->loop_count; i++)
         loop_post_fn(n->loops[i], listen_here, (uintptr_t)n);
     n->is_ready = true;
-    log_info("migd.ready", F_Z("address", listener_address(n->listeners)),
-             F_Z("auth_mode", s->auth_mode), F_U64("loops", n->loop_count), F_Z("grpc", "off"),
-             F_Z("nats", "off"), F_Z("audit", "off"), F_Z("metrics", s->is_metrics ? "on" : "off"),
+    const struct listener_set *tls = n->listeners[LISTENER_TLS];
+    const char *tls_address = tls ? listener_address(tls) : "off";
+    if (settings_is_tls(s))
+        tls_address = listener_address(n->listeners[LISTENER_MAIN]);
+    log_info("migd.ready", F_Z("address", listener_address(n->listeners[LISTENER_MAIN])),
+             F_Z("tls", tls_address), F_Z("auth_mode", s->auth_mode), F_U64("loops", n->loop_count),
+             F_Z("grpc", "off"), F_Z("nats", "off"), F_Z("audit", "off"),
+             F_Z("metrics", s->is_metrics ? "on" : "off"),
              F_MS("start_ms", (double)(clock_wall_ms() - n->started_ms)));
     notify_systemd("READY=1");
     daemon_ready();
@@ -206,9 +213,11 @@ static void drain_here(struct loop *l, uint64_t v)
     struct node *n = (struct node *)(uintptr_t)v;
     struct node_loop *nl = &n->per_loop[l->index];
 
-    if (nl->listener)
-        listener_stop(nl->listener);
-    nl->listener = NULL;
+    for (size_t i = 0; i < LISTENERS; i++) {
+        if (nl->listeners[i])
+            listener_stop(nl->listeners[i]);
+        nl->listeners[i] = NULL;
+    }
     net_drain(nl->net);
     call_table_abort(n->core->per_loop[l->index].calls, is_subscription, NULL, &stopping);
     loop_drain(l);
@@ -375,6 +384,18 @@ static void close_data(struct core *core)
     consumers_close(core);
 }
 
+static bool listen_on(struct node *n, size_t which, const char *addr, bool is_tls, char error[160])
+{
+    n->listeners[which] = listener_open(str_of(addr), is_tls, n->loop_count, error);
+    return n->listeners[which];
+}
+
+static void close_listeners(struct node *n)
+{
+    for (size_t i = 0; i < LISTENERS; i++)
+        listener_free(n->listeners[i]);
+}
+
 static bool open_all(struct node *n, const struct settings *s)
 {
     char error[256];
@@ -387,8 +408,9 @@ static bool open_all(struct node *n, const struct settings *s)
     if (!n->store)
         return false;
     char *dir = state_dir(s);
-    n->listeners = listener_open(str_of(s->addr), n->loop_count, error);
-    if (n->listeners)
+
+    if (listen_on(n, LISTENER_MAIN, s->addr, settings_is_tls(s), error) &&
+        (!s->tls_addr || listen_on(n, LISTENER_TLS, s->tls_addr, /*is_tls=*/true, error)))
         n->modules = modules_new(dir, builtin_modules(), error);
     free(dir);
     if (n->modules)
@@ -420,7 +442,7 @@ static void free_all(struct node *n)
     kv_free(kv);
     reloader_free(n->reloader);
     modules_free(n->modules);
-    listener_free(n->listeners);
+    close_listeners(n);
     for (size_t i = 0; i < n->loop_count; i++) {
         uv_sem_destroy(&n->per_loop[i].ready);
         loop_free(n->loops[i]);
@@ -441,7 +463,7 @@ int node_run(const struct settings_source *src, const struct settings *s, bool *
     signal(SIGPIPE, SIG_IGN);
     must(n.control = loop_new(LOOP_MAX));
     if (!open_all(&n, s)) {
-        listener_free(n.listeners);
+        close_listeners(&n);
         if (n.store)
             store_close(n.store);
         return 1;

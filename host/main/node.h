@@ -6,11 +6,14 @@
 
 struct watch;
 
+/* mig.addr, and tls.addr when there is one beside it. */
+enum { LISTENER_MAIN, LISTENER_TLS, LISTENERS };
+
 struct node_loop {
     struct node *node;
     struct loop *loop;
     struct net_loop *net;
-    struct listener *listener;
+    struct listener *listeners[LISTENERS]; /* NULL: none, or stopped */
     uv_thread_t thread;
     uv_sem_t ready;
 };
@@ -26,7 +29,7 @@ struct node {
     struct store *store;
     struct modules *modules;
     struct reloader *reloader;
-    struct listener_set *listeners;
+    struct listener_set *listeners[LISTENERS];
     struct watch *watch;
     uint64_t started_ms;
     uint64_t stop_ms; /* how long calls may go on after a stop was asked for */

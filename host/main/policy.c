@@ -1,6 +1,7 @@
 #include "main/policy.h"
 #include "base/check.h"
 #include "edge/front.h"
+#include "net/tls.h"
 
 static str keep(struct gen *g, const char *z)
 {
@@ -54,11 +55,16 @@ static void fill_core(struct gen *g, const struct settings *s)
     };
 }
 
-void policy_fill(struct gen *g, const struct settings *s)
+static void drop_tls(void *tls)
+{
+    tls_context_unref(tls);
+}
+
+void policy_fill(struct gen *g, const struct settings *s, struct tls_context *tls)
 {
     struct front_config *f = arena_zero(g->arena, sizeof *f);
 
-    must(f);
+    must(f && arena_defer(g->arena, drop_tls, tls));
     fill_core(g, s);
     f->http = (struct http_limits){
         .max_body = (uint64_t)s->max_body_bytes,
@@ -70,6 +76,9 @@ void policy_fill(struct gen *g, const struct settings *s)
         .body_ms = (uint32_t)s->body_timeout_ms,
         .idle_ms = (uint32_t)s->idle_timeout_ms,
         .write_ms = (uint32_t)s->write_timeout_ms,
+        .handshake_ms = (uint32_t)s->handshake_timeout_ms,
+        .max_streams = (uint32_t)s->max_streams,
+        .tls = tls,
     };
     f->policy = (struct edge_policy){
         .admin_key = s->admin_api_key ? keep(g, s->admin_api_key) : S(""),

@@ -4,6 +4,9 @@
 #include "config/settings.h"
 #include "core/gen.h"
 
-/* Fills g->policy and g->edge; texts are copied into g->arena. */
-void policy_fill(struct gen *g, const struct settings *s);
+struct tls_context;
+
+/* Fills g->policy and g->edge; texts are copied into g->arena. Takes tls (NULL: none): it is let go of
+ * with g. */
+void policy_fill(struct gen *g, const struct settings *s, struct tls_context *tls);
 #endif

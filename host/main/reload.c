@@ -11,6 +11,7 @@
 #include "edge/front.h"
 #include "edge/route.h"
 #include "main/policy.h"
+#include "main/tls_files.h"
 #include "store/kv.h"
 
 #include <errno.h>
@@ -41,6 +42,7 @@ struct build {
     struct settings *settings;
     struct manifest *manifest;
     struct plan *plan;
+    struct tls_context *tls;
     struct instance **instances; /* per wanted of the plan */
     struct str_list blocked;     /* plugin ids that were abandoned too often */
     bool *is_new;
@@ -52,6 +54,7 @@ struct reloader {
     struct core *core;
     struct modules *modules;
     struct settings_source src;
+    struct tls_tickets *tickets;
     struct waiting *first, **last;
     bool is_busy;
     char *capabilities;
@@ -71,6 +74,7 @@ static bool load_files(struct build *b)
         return false;
     if (before)
         settings_need_restart(before, b->settings, &b->d);
+    b->tls = tls_files_load(b->settings, before, b->r->tickets, &b->d);
     const char *path = b->settings->manifest;
     b->manifest = b->ask.manifest ? manifest_parse(str_of(b->ask.manifest), path, &b->d)
                                   : manifest_load(path, &b->d);
@@ -391,6 +395,7 @@ static void finish(struct build *b, bool is_ok, uint64_t adopted_ns)
         free(b->blocked.items[i]);
     free(b->blocked.items);
     plan_free(b->plan);
+    tls_context_unref(b->tls);
     free(b->instances);
     free(b->is_new);
     if (!b->gen) {
@@ -426,7 +431,9 @@ static void apply_live(struct reloader *r, const struct settings *s)
 {
     struct core *core = r->core;
 
-    log_level_parse(str_of(s->log_level), &log_threshold);
+    enum log_level level = log_threshold;
+    if (log_level_parse(str_of(s->log_level), &level))
+        log_threshold = level;
     watchdog_set_stall_ms(core->watchdog, (unsigned)s->stall_ms);
     metrics_set_max_series(core->metrics, (size_t)s->metrics_max_series);
     modules_set_unmap(r->modules, !strcmp(s->unmap, "when-clean"));
@@ -462,7 +469,7 @@ static void publish(struct build *b)
         free(r->capabilities);
         r->capabilities = strdup(b->ask.capabilities);
     }
-    policy_fill(b->gen, b->settings);
+    policy_fill(b->gen, b->settings, TAKE(b->tls));
     b->gen->settings = b->settings;
     b->gen->manifest = b->manifest;
     b->gen->free_config = free_config;
@@ -614,6 +621,7 @@ struct reloader *reloader_new(struct core *core, struct modules *modules,
     r->src = *src;
     r->last = &r->first;
     must(r->capabilities = strdup("[]"));
+    r->tickets = tls_tickets_new();
     return r;
 }
 
@@ -630,6 +638,7 @@ void reloader_free(struct reloader *r)
     list_copy(&r->watched, &(struct str_list){0});
     free(r->watched.items);
     free(r->capabilities);
+    tls_tickets_free(r->tickets);
     free(r);
 }
 

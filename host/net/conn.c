@@ -1,6 +1,6 @@
 #include "net/conn.h"
 #include "base/check.h"
-#include "net/exchange_io.h"
+#include "net/tls_conn.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -26,7 +26,7 @@ static void arm(struct conn *c, uint32_t ms)
 void conn_lasts(struct conn *c, uint32_t ms)
 {
     c->lasts_ms = ms;
-    if (!c->is_writing && !c->is_lingering) /* else after_write() sees to it */
+    if (!c->is_writing && !c->is_lingering && !c->is_closed) /* else after_write() sees to it */
         arm(c, ms);
 }
 
@@ -91,6 +91,12 @@ static void say_goodbye(struct conn *c)
 {
     if (c->is_lingering)
         return;
+    if (c->tls && !c->has_said_bye) {
+        c->has_said_bye = true;
+        tls_say_goodbye(c);
+        if (c->is_closed || conn_is_waiting(c))
+            return; /* once more when it is written */
+    }
     c->is_lingering = true;
     arm(c, LINGER_MS);
     if (uv_shutdown(&c->shutdown, (uv_stream_t *)&c->tcp, on_shutdown) < 0)
@@ -112,6 +118,14 @@ static void after_write(struct conn *c)
 }
 
 void conn_write(struct conn *c, const uv_buf_t *bufs, unsigned count)
+{
+    if (c->tls)
+        tls_write(c, bufs, count);
+    else
+        conn_send(c, bufs, count);
+}
+
+void conn_send(struct conn *c, const uv_buf_t *bufs, unsigned count)
 {
     size_t sent = 0;
 
@@ -144,7 +158,7 @@ void conn_uncork(struct conn *c)
     if (c->out.len) {
         struct buf all = c->out;
         buf_init(&c->out, CONN_OUT_MAX);
-        conn_write(c, &(uv_buf_t){all.ptr, all.len}, 1);
+        conn_send(c, &(uv_buf_t){all.ptr, all.len}, 1);
         buf_deinit(&all);
     }
     if (c->is_ending && !c->is_closed && !conn_is_waiting(c))
@@ -169,6 +183,7 @@ static void on_closed(uv_handle_t *h)
         c->proto->dispose(c);
     buf_deinit(&c->out);
     buf_deinit(&c->sending);
+    tls_free(c->tls);
     free(c);
 }
 
@@ -194,15 +209,28 @@ static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
     *buf = uv_buf_init(c->net->read_buffer, sizeof c->net->read_buffer);
 }
 
+static void on_fin(struct conn *c)
+{
+    bool is_cut = c->tls && !c->is_ending && !tls_was_closed(c->tls);
+
+    if (is_cut)
+        atomic_fetch_add_explicit(&c->net->cut, 1, memory_order_relaxed);
+    conn_close(c, is_cut ? NET_END_CUT : NET_END_PEER);
+}
+
 static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 {
     struct conn *c = s->data;
     struct loop *l = c->net->loop;
 
-    if (n < 0)
-        conn_close(c, n == UV_EOF ? NET_END_PEER : NET_END_ERROR);
+    if (n == UV_EOF)
+        on_fin(c);
+    else if (n < 0)
+        conn_close(c, NET_END_ERROR);
     else if (n == 0 || c->is_ending)
         return; /* nothing, or nothing that will be answered */
+    else if (c->tls)
+        tls_feed(c, buf->base, (size_t)n);
     else
         c->proto->feed(c, buf->base, (size_t)n);
     loop_drain(l);

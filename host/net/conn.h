@@ -17,6 +17,7 @@
 
 struct conn;
 struct tls;
+struct tls_loop;
 
 struct conn_proto {
     void (*feed)(struct conn *c, const char *data, size_t len);
@@ -39,7 +40,9 @@ struct net_loop {
     struct list conns;
     bool is_draining;
     _Atomic size_t count;
-    _Atomic uint64_t requests, accepted, errors;
+    _Atomic uint64_t requests, accepted, errors, tls_failed, cut, floods;
+    struct tls_loop *tls;    /* made with the first TLS connection                      */
+    struct buf frames;       /* HTTP/2: of one connection's turn, while they are collected */
     char read_buffer[65536]; /* shared by all connections: used within one callback */
     char date[29];
     uint64_t date_s;
@@ -51,7 +54,8 @@ struct conn {
     uv_shutdown_t shutdown;
     struct net_loop *net;
     const struct conn_proto *proto;
-    void *state; /* of proto */
+    void *state;     /* of proto         */
+    struct tls *tls; /* NULL: plain text */
     struct list link;
     struct timer timer;
     uint64_t due_ms;             /* when to look again; TIMER_NEVER        */
@@ -59,6 +63,7 @@ struct conn {
     bool is_corked;              /* collect the output until conn_uncork() */
     bool is_writing, is_reading;
     bool is_ending;    /* closes behind what is queued; input is dropped    */
+    bool has_said_bye; /* TLS: close_notify is written                      */
     bool is_lingering; /* everything was sent, the client hangs up          */
     bool is_closed;
     struct buf out;     /* waits behind what is being written */
@@ -72,6 +77,8 @@ enum { CONN_HIGH_WATER = 65536, CONN_STASH_MAX = 65536, CONN_OUT_MAX = 64 << 20 
 struct conn *conn_open(struct net_loop *n, int fd);
 /* Sends, or queues behind what is queued. A failure closes the connection. */
 void conn_write(struct conn *c, const uv_buf_t *bufs, unsigned count);
+/* The same for bytes that are not to be sealed (any more). For tls.c. */
+void conn_send(struct conn *c, const uv_buf_t *bufs, unsigned count);
 /* Send what was collected while is_corked was set. */
 void conn_uncork(struct conn *c);
 /* Bytes that wait in this process. */

@@ -30,6 +30,4 @@ static inline bool exchange_is_bodyless(const struct exchange *x)
 
 /* Path and query from the target. */
 void exchange_split_target(struct exchange *x);
-/* What the connection knows of its client. */
-void exchange_identify(struct exchange *x, const struct conn *c);
 #endif

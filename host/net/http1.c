@@ -1,18 +1,29 @@
 /* HTTP/1.1 on a connection: drives the parser, one request at a time. */
 #include "net/http1.h"
+#include "net/http2.h"
 
 #include <stdlib.h>
 
+/* How long the phase may last counts from the end of the turn in which it began. */
+static void settle(struct http1 *h)
+{
+    static const uint8_t at[] = {[HTTP1_IDLE] = offsetof(struct http_limits, idle_ms),
+                                 [HTTP1_HEAD] = offsetof(struct http_limits, header_ms),
+                                 [HTTP1_BODY] = offsetof(struct http_limits, body_ms)};
+    uint32_t ms = 0;
+
+    if (h->phase != HTTP1_HANDLING)
+        memcpy(&ms, (const char *)&h->limits + at[h->phase], sizeof ms);
+    h->is_phase_new = false;
+    conn_lasts(h->c, ms);
+}
+
 void http1_phase(struct http1 *h, enum http1_phase phase)
 {
-    const struct http_limits *m = &h->limits;
-    const uint32_t ms[] = {[HTTP1_IDLE] = m->idle_ms,
-                           [HTTP1_HEAD] = m->header_ms,
-                           [HTTP1_BODY] = m->body_ms,
-                           [HTTP1_HANDLING] = 0};
-
     h->phase = phase;
-    conn_lasts(h->c, ms[phase]);
+    h->is_phase_new = true;
+    if (!h->is_feeding)
+        settle(h);
 }
 
 static void answer_refusal(struct http1 *h, unsigned status, const char *reason)
@@ -58,6 +69,24 @@ static void stash(struct http1 *h, const char *data, size_t len)
         conn_read(h->c, false);
 }
 
+/* The client's first bytes were the preface of HTTP/2 (RFC 9113 3.4), which looks like a request. */
+static void turn_into_http2(struct http1 *h)
+{
+    struct http2 *next = http2_new(h->c, /*has_preface=*/true);
+    struct buf rest;
+
+    if (!next) {
+        conn_close(h->c, NET_END_ERROR);
+        return;
+    }
+    if (h->x)
+        arena_unref(h->x->arena);
+    h->x = NULL;
+    http1_leave(h, &rest); /* nothing: no request was handled */
+    buf_deinit(&rest);
+    http2_start(next);
+}
+
 /* One request, or a part of it. true: there is more to do with what *data is now. */
 static bool feed_one(struct http1 *h, const char **data, size_t *len)
 {
@@ -65,6 +94,13 @@ static bool feed_one(struct http1 *h, const char **data, size_t *len)
 
     if (e == HPE_OK)
         return false;
+    if (e == HPE_PAUSED_H2_UPGRADE && !h->has_served && !h->c->tls) {
+        size_t used = (size_t)(llhttp_get_error_pos(&h->parser) - *data);
+        *data += used;
+        *len -= used;
+        turn_into_http2(h);
+        return false;
+    }
     if (e != HPE_PAUSED) {
         answer_fault(h);
         return false;
@@ -99,6 +135,8 @@ void http1_feed(struct conn *c, const char *data, size_t len)
     while (feed_one(h, &data, &len))
         ;
     h->is_feeding = false;
+    if (h->is_phase_new && !h->is_replaced && !c->is_closed)
+        settle(h);
     if (h->is_replaced) {
         state_free(h);
         if (len && !c->is_closed)
@@ -194,7 +232,7 @@ void http1_start(struct conn *c)
     }
     h->c = c;
     h->limits = *c->net->limits(c->net->loop);
-    buf_init(&h->stash, CONN_STASH_MAX + sizeof c->net->read_buffer);
+    buf_init(&h->stash, CONN_STASH_MAX + 2 * sizeof c->net->read_buffer);
     http1_parser_init(h);
     c->proto = &http1_proto;
     c->state = h;
@@ -207,6 +245,10 @@ void http1_leave(struct http1 *h, struct buf *ret_rest)
     *ret_rest = h->stash;
     buf_init(&h->stash, CONN_STASH_MAX);
     h->is_replaced = true;
+}
+
+void http1_left(struct http1 *h)
+{
     if (!h->is_feeding)
         state_free(h);
 }

@@ -24,10 +24,11 @@ struct http1 {
     llhttp_t parser;
     enum http1_phase phase;
     bool wants_writable;
-    bool is_feeding;  /* http1_feed() is on the stack and looks at this again */
-    bool is_replaced; /* another protocol has the connection                  */
-    bool has_served;  /* a request has come: too late for an HTTP/2 preface   */
-    struct buf stash; /* bytes behind the present request                     */
+    bool is_phase_new; /* its time begins when http1_feed() returns */
+    bool is_feeding;   /* http1_feed() is on the stack and looks at this again */
+    bool is_replaced;  /* another protocol has the connection                  */
+    bool has_served;   /* a request has come: too late for an HTTP/2 preface   */
+    struct buf stash;  /* bytes behind the present request                     */
 
     struct http_limits limits; /* in force for the present request */
 
@@ -55,7 +56,8 @@ void http1_parser_init(struct http1 *h);
 void http1_begin(struct http1 *h);
 /* The answer is complete: the next request, or the end. */
 void http1_next(struct http1 *h);
-/* Another protocol takes the connection: what came and was not used is moved to *ret_rest. h is freed
- * here or, while it is on the stack, by http1_feed(). */
+/* Another protocol takes the connection: what came and was not used is moved to *ret_rest. */
 void http1_leave(struct http1 *h, struct buf *ret_rest);
+/* Afterwards, where http1_feed() may not be on the stack, which else frees h. */
+void http1_left(struct http1 *h);
 #endif

@@ -182,6 +182,7 @@ static struct raw *switch_over(struct exchange *x, str head, const struct raw_op
     atomic_fetch_add_explicit(&c->net->requests, 1, memory_order_relaxed);
     http1_leave(h, &rest);
     raw_start(r, &rest);
+    http1_left(h);
     conn_write(c, &b, 1);
     return r;
 }

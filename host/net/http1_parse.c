@@ -1,5 +1,6 @@
 /* HTTP/1.1 in: llhttp's events to exchanges. */
 #include "net/http1.h"
+#include "net/tls_conn.h"
 
 enum { HEAD_FIRST = 1024, LINES_FIRST = 16, ARENA_SLACK = 64 << 20, BODY_FIRST = 16384 };
 
@@ -32,6 +33,8 @@ void http1_begin(struct http1 *h)
     x->loop = l;
     x->arena = a;
     x->max_body = h->limits.max_body;
+    if (h->c->tls)
+        tls_identify(h->c->tls, x);
     text_init(&h->head, a, HEAD_FIRST);
     h->lines = arena_alloc(a, LINES_FIRST * sizeof *h->lines);
     h->line_cap = LINES_FIRST;

@@ -14,6 +14,7 @@ enum { BACKLOG = 1024, ACCEPT_BUDGET = 64, PAUSE_MS = 100, UNEVEN = 16 };
 
 struct listener_set {
     char address[80];
+    bool is_tls;
     size_t count;
     int fds[LOOP_MAX];
 };
@@ -109,13 +110,14 @@ static void write_address(struct listener_set *s, struct sockaddr_storage *a, so
     }
 }
 
-struct listener_set *listener_open(str address, size_t loops, char error[160])
+struct listener_set *listener_open(str address, bool is_tls, size_t loops, char error[160])
 {
     struct listener_set *s = calloc(1, sizeof *s);
     struct sockaddr_storage a;
     socklen_t len;
 
     must(s && loops <= LOOP_MAX);
+    s->is_tls = is_tls;
     if (!parse_address(address, &a, &len)) {
         snprintf(error, 160, "%.*s is not an address of the form host:port", STR_ARG(address));
         free(s);
@@ -157,13 +159,14 @@ struct handed {
     struct task task;
     struct net_loop *to;
     int fd;
+    bool is_tls;
 };
 
 static void take_handed(struct task *t)
 {
     struct handed *h = container_of(t, struct handed, task);
 
-    net_accepted(h->to, h->fd);
+    net_accepted(h->to, h->fd, h->is_tls);
     free(h);
 }
 
@@ -188,12 +191,12 @@ static void give(struct listener *l, int fd)
     struct net_loop *to = choose(l);
 
     if (to == l->net) {
-        net_accepted(to, fd);
+        net_accepted(to, fd, l->set->is_tls);
         return;
     }
     struct handed *h = malloc(sizeof *h);
     must(h);
-    *h = (struct handed){{.run = take_handed}, to, fd};
+    *h = (struct handed){{.run = take_handed}, to, fd, l->set->is_tls};
     loop_post(to->loop, &h->task);
 }
 

@@ -9,7 +9,7 @@ struct listener_set;
 
 /* Control thread. "127.0.0.1:8080", "[::1]:8080", ":8080" (all addresses). Port 0 takes a free one. fds
  * get one socket per loop. NULL: *error says why (static or errno text). */
-struct listener_set *listener_open(str address, size_t loops, char error[160]);
+struct listener_set *listener_open(str address, bool is_tls, size_t loops, char error[160]);
 /* The address with the real port. */
 const char *listener_address(const struct listener_set *s);
 void listener_free(struct listener_set *s);

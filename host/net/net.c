@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "net/conn.h"
 #include "net/http1.h"
+#include "net/tls_conn.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -17,12 +18,15 @@ struct net_loop *net_loop_new(struct loop *l, const struct exchange_ops *ops,
     n->ops = ops;
     n->limits = limits;
     list_init(&n->conns);
+    buf_init(&n->frames, CONN_OUT_MAX);
     l->local[LOOP_NET] = n;
     return n;
 }
 
 void net_loop_free(struct net_loop *n)
 {
+    tls_loop_free(n->tls);
+    buf_deinit(&n->frames);
     free(n);
 }
 
@@ -31,12 +35,21 @@ size_t net_connections(const struct net_loop *n)
     return atomic_load_explicit(&n->count, memory_order_relaxed);
 }
 
-void net_counters(const struct net_loop *n, uint64_t *ret_requests, uint64_t *ret_accepted,
-                  uint64_t *ret_errors)
+static uint64_t count_of(const _Atomic uint64_t *counter)
 {
-    *ret_requests = atomic_load_explicit(&n->requests, memory_order_relaxed);
-    *ret_accepted = atomic_load_explicit(&n->accepted, memory_order_relaxed);
-    *ret_errors = atomic_load_explicit(&n->errors, memory_order_relaxed);
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void net_count(const struct net_loop *n, struct net_counters *ret)
+{
+    *ret = (struct net_counters){
+        .requests = count_of(&n->requests),
+        .accepted = count_of(&n->accepted),
+        .errors = count_of(&n->errors),
+        .tls_failed = count_of(&n->tls_failed),
+        .cut = count_of(&n->cut),
+        .floods = count_of(&n->floods),
+    };
 }
 
 str net_date(struct net_loop *n)
@@ -72,13 +85,17 @@ void net_close_all(struct net_loop *n)
     loop_drain(n->loop);
 }
 
-void net_accepted(struct net_loop *n, int fd)
+void net_accepted(struct net_loop *n, int fd, bool is_tls)
 {
-    bool is_full = net_connections(n) >= n->limits(n->loop)->max_connections;
-    struct conn *c = is_full || n->is_draining ? NULL : conn_open(n, fd);
+    const struct http_limits *m = n->limits(n->loop);
+    bool is_full = net_connections(n) >= m->max_connections;
+    bool is_refused = is_full || n->is_draining || (is_tls && !m->tls);
+    struct conn *c = is_refused ? NULL : conn_open(n, fd);
 
-    if (c)
-        http1_start(c);
-    else
+    if (!c)
         close(fd);
+    else if (is_tls)
+        tls_start(c, m->tls);
+    else
+        http1_start(c);
 }

@@ -1,7 +1,7 @@
 /* Any bytes from a client: no crash, bounded memory, and no request is served behind one that was refused.
- * http1.c as it is, on a connection whose socket is a buffer here: the functions of conn.c that it
- * calls are below, so that conn.c is not linked. The first byte sets how the input is cut in pieces. */
+ * http1.c as it is, on a connection without a socket (conn_stub.h). The first byte sets how the input is cut in pieces. */
 #include "base/check.h"
+#include "conn_stub.h"
 #include "net/http1.h"
 
 #include <stdlib.h>
@@ -16,65 +16,7 @@ static struct http_limits limits = {.max_body = 2000,
                                     .body_ms = 1,
                                     .idle_ms = 1,
                                     .write_ms = 1};
-static size_t written;
 static unsigned requests, refusals;
-
-/* --- instead of conn.c ------------------------------------------------------------------------------ */
-
-void conn_write(struct conn *c, const uv_buf_t *bufs, unsigned count)
-{
-    must(!c->is_closed);
-    for (unsigned i = 0; i < count; i++)
-        written += bufs[i].len;
-}
-
-void conn_uncork(struct conn *c)
-{
-    c->is_corked = false;
-}
-
-size_t conn_queued(const struct conn *c)
-{
-    (void)c;
-    return 0;
-}
-
-void conn_lasts(struct conn *c, uint32_t ms)
-{
-    (void)ms;
-    must(!c->is_closed);
-}
-
-void conn_read(struct conn *c, bool is_wanted)
-{
-    (void)is_wanted;
-    must(!c->is_closed);
-}
-
-void conn_close(struct conn *c, enum net_end why)
-{
-    if (c->is_closed)
-        return;
-    c->is_closed = true;
-    c->proto->ended(c, why);
-}
-
-void conn_finish(struct conn *c)
-{
-    c->is_ending = true;
-}
-
-const char *conn_remote(struct conn *c)
-{
-    (void)c;
-    return "?";
-}
-
-str net_date(struct net_loop *n)
-{
-    (void)n;
-    return S("Sat, 21 Nov 2026 06:14:03 GMT");
-}
 
 /* --- the server ------------------------------------------------------------------------------------- */
 

@@ -242,7 +242,8 @@ def test_http_0_9_is_refused(raw, text):
     assert envelope(r)["code"] == "MIG_INVALID_REQUEST" and not envelope(r)["retryable"]
 
 
-def test_http_2_preface_is_refused(raw):
+def test_http_2_preface_behind_a_request_is_refused(raw):
+    assert raw.send("GET /health HTTP/1.1\r\nHost: x\r\n\r\n").reply().status == 200
     r = raw.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").reply()
     assert r.status in (400, 505) and raw.is_closed()
 

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <sys/socket.h>
 
 /* --- the server ---------------------------------------------------------------------------------- */
@@ -44,7 +45,10 @@ static inline int net_up(const struct exchange_ops *ops)
                                   .header_ms = 5000,
                                   .body_ms = 5000,
                                   .idle_ms = 5000,
-                                  .write_ms = 5000};
+                                  .write_ms = 5000,
+                                  .handshake_ms = 5000,
+                                  .max_streams = 100};
+    signal(SIGPIPE, SIG_IGN); /* as the daemon does */
     sem_init(&net_ready, 0, 0);
     if (pthread_create(&net_thread, NULL, net_serve, (void *)(uintptr_t)ops) != 0)
         return -1;
@@ -99,7 +103,7 @@ struct client {
 static void net_take_plain(struct loop *l, uint64_t fd)
 {
     (void)l;
-    net_accepted(net, (int)fd);
+    net_accepted(net, (int)fd, /*is_tls=*/false);
 }
 
 static inline struct client *client_open(void)

@@ -65,7 +65,7 @@ static mig_status stages(const char *envelope)
 
 static mig_status header(const char *members)
 {
-    char text[40000];
+    static char text[40000]; // f.op borrows it until the next one begins
 
     snprintf(text, sizeof text, "{\"header\":{%s}}", members);
     return stages(text);

@@ -425,6 +425,26 @@ static void slow_clients_get_408(void **state)
     client_close(c);
 }
 
+static void each_phase_has_its_own_time(void **state)
+{
+    struct client *c;
+
+    (void)state;
+    limits.header_ms = 60;
+    c = client_open();
+    put(c, "POST /one HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab");
+    usleep(120000); /* a body may take longer than a head ... */
+    put(c, "cd");
+    expect(c, "POST /one? [abcd]");
+    usleep(120000); /* ... and so may the next request */
+    put(c, "GET /two HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(c, "GET /two?");
+    put(c, "GET /three HT"); /* but not its head */
+    expect_close(c);
+    expect(c, "HTTP/1.1 408 ");
+    client_close(c);
+}
+
 static void a_slow_header_is_not_saved_by_dripping(void **state)
 {
     struct client *c;
@@ -527,6 +547,7 @@ int main(void)
         TH(expectations),
         TH(odd_methods_and_upgrades),
         TH(slow_clients_get_408),
+        TH(each_phase_has_its_own_time),
         TH(a_slow_header_is_not_saved_by_dripping),
         TH(answers_have_only_heads_that_http_allows),
         TH(a_broken_answer_cuts_the_connection),

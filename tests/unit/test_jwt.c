@@ -541,7 +541,7 @@ static void tries_few_keys_for_a_token_without_kid(void **state)
 
     (void)state;
     for (int i = 0; i < 4; i++) {
-        char other[40];
+        char other[48];
         snprintf(other, sizeof other, "a secret of some other issuer %d", i);
         assert_true(jwks_add_secret(s, str_of(other), (struct diag_at){0}, &diag));
         if (i == 2) {

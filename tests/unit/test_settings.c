@@ -254,6 +254,92 @@ static void an_open_address_without_authentication_needs_insecure(void **state)
     }
 }
 
+static void tls_settings_go_together(void **state)
+{
+    static const struct {
+        const char *file, *id, *part;
+    } rows[] = {
+        {"tls.cert_file: a\n", "setting.tls", "tls.key_file is missing"},
+        {"tls.key_file: a\n", "setting.tls", "tls.cert_file is missing"},
+        {"tls.addr: 127.0.0.1:1\n", "setting.tls", "needs tls.cert_file"},
+        {"tls.client_ca_file: a\n", "setting.tls", "needs tls.cert_file"},
+        {"tls.min_version: \"1.1\"\n", "setting.value", "1.2, 1.3"},
+        {"tls.sni: x\n", "setting.type", "must be a list"},
+        {"tls.sni: [x]\n", "setting.value", "a map of names"},
+        {"tls.sni: [{names: [a], cert_file: b}]\n", "setting.value", "a map of names"},
+        {"tls.sni: [{names: [a], cert_file: b, key_file: c, d: e}]\n", "setting.value", "a map"},
+        {"tls.sni: [{names: [], cert_file: b, key_file: c}]\n", "setting.type", "1 to 64 names"},
+        {"tls.sni: [{names: [a b], cert_file: b, key_file: c}]\n", "setting.value",
+         "no server name"},
+        {"tls.sni: [{names: [a.*.b], cert_file: b, key_file: c}]\n", "setting.value",
+         "server name"},
+        {"tls.sni: [{names: [1], cert_file: b, key_file: c}]\n", "setting.type", "a string"},
+        {"tls.sni: [{names: [a], cert_file: [], key_file: c}]\n", "setting.type",
+         "cert_file must be"},
+        {"tls.sni: [{names: [a], cert_file: \"\", key_file: c}]\n", "setting.value",
+         "cert_file must be"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < countof(rows); i++) {
+        CLEANUP(diag_deinit) struct diag d;
+        assert_null(load(rows[i].file, NULL, NULL, &d));
+        assert_finding(&d, rows[i].id, 1, d.list[0].column, rows[i].part);
+        assert_true(d.list[0].column > 1);
+    }
+}
+
+static void certificates_are_listed_by_name(void **state)
+{
+    static const char file[] =
+        "tls: {cert_file: m.pem, key_file: /m.key, sni: [{names: [a.b, \"*.c\"], "
+        "cert_file: \"${NAME}.pem\", key_file: k}]}\n";
+    CLEANUP(diag_deinit) struct diag d;
+    CLEANUP(settings_freep) struct settings *s = load(file, LIST("NAME=two"), NULL, &d);
+
+    (void)state;
+    assert_non_null(s);
+    assert_true(settings_is_tls(s));
+    assert_string_equal(s->tls_key_file, "/m.key");
+    assert_int_equal(s->tls_sni.count, 1);
+    assert_int_equal(s->tls_sni.items[0].names.count, 2);
+    assert_string_equal(s->tls_sni.items[0].names.items[1], "*.c");
+    assert_non_null(strstr(s->tls_sni.items[0].cert_file, "/two.pem")); /* beside the file */
+    diag_deinit(&d);
+    settings_free(s);
+    s = load(NULL,
+             LIST("MIGD_TLS_CERT_FILE=c", "MIGD_TLS_KEY_FILE=k", "MIGD_REQUIRE_TLS=1",
+                  "MIGD_TLS_SNI=[{names: [x.y], cert_file: p, key_file: q}]"),
+             NULL, &d);
+    assert_non_null(s);
+    assert_true(s->require_tls);
+    assert_string_equal(s->tls_sni.items[0].key_file, "q");
+    diag_deinit(&d);
+    assert_null(load(NULL, LIST("MIGD_TLS_SNI=nonsense"), NULL, &d));
+    assert_finding(&d, "setting.value", 0, 0, "write [{names:");
+}
+
+static void plain_text_beyond_loopback_is_told(void **state)
+{
+    CLEANUP(diag_deinit) struct diag d;
+    CLEANUP(settings_freep)
+    struct settings *s = load(NULL, LIST("MIGD_ADDR=:1", "MIGD_INSECURE=1"), NULL, &d);
+
+    (void)state;
+    assert_non_null(s);
+    assert_finding(&d, "setting.plaintext", 0, 0, "MIGD_ADDR");
+    diag_deinit(&d);
+    assert_null(
+        load(NULL, LIST("MIGD_ADDR=:1", "MIGD_INSECURE=1", "MIGD_REQUIRE_TLS=1"), NULL, &d));
+    assert_finding(&d, "setting.plaintext", 0, 0, "MIGD_ADDR");
+    diag_deinit(&d);
+    settings_free(s);
+    s = load("mig: {addr: \":1\"}\ntls: {cert_file: c, key_file: k, client_ca_file: a}\n",
+             LIST("MIGD_REQUIRE_TLS=1"), NULL, &d);
+    assert_non_null(s); /* client certificates are authentication */
+    assert_int_equal(d.count, 0);
+}
+
 static void variables_in_the_file_are_replaced_before_typing(void **state)
 {
     static const char file[] = "loops: ${LOOPS}\nworkers: ${NONE:7}\nwatch: \"${W:true}\"\n"
@@ -386,6 +472,9 @@ int main(void)
         cmocka_unit_test(all_mistakes_are_told_at_once),
         cmocka_unit_test(addresses_are_checked),
         cmocka_unit_test(an_open_address_without_authentication_needs_insecure),
+        cmocka_unit_test(tls_settings_go_together),
+        cmocka_unit_test(certificates_are_listed_by_name),
+        cmocka_unit_test(plain_text_beyond_loopback_is_told),
         cmocka_unit_test(variables_in_the_file_are_replaced_before_typing),
         cmocka_unit_test(paths_in_the_file_are_beside_the_file),
         cmocka_unit_test(a_file_that_was_asked_for_must_be_there),

@@ -339,15 +339,16 @@ static inline int mig_json_u64(mig_str token, uint64_t *ret)
 {
     uint64_t v = 0;
 
+    if (token.len == 0)
+        return 0;
     for (size_t i = 0; i < token.len; i++) {
         uint64_t digit = (uint64_t)(unsigned char)token.ptr[i] - '0';
         if (digit > 9 || v > (UINT64_MAX - digit) / 10)
             return 0;
         v = v * 10 + digit;
     }
-    if (token.len)
-        *ret = v;
-    return token.len > 0;
+    *ret = v;
+    return 1;
 }
 
 static inline int mig_json_i64(mig_str token, int64_t *ret)
