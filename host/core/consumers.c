@@ -17,6 +17,7 @@ struct consumer {
     uint64_t hour_ms, replayed; /* replays since hour_ms (wall clock) */
     uint64_t ttl_ms, used_ms;
     mig_call active;
+    unsigned holders; /* subscriptions that point to it */
     bool is_saving;
     struct store_request request;
     char value[VALUE]; /* what is being saved */
@@ -133,6 +134,22 @@ static bool has_expired(const struct consumer *c, uint64_t now_ms)
     return !c->active.v && c->used_ms && c->used_ms + c->ttl_ms < now_ms;
 }
 
+/* Under the lock: makes room for another by forgetting one of the same stripe that nobody needs. */
+static bool forget_one(struct consumers *all, struct stripe *s, uint64_t now_ms)
+{
+    for (size_t b = 0; s->buckets && b <= s->mask; b++)
+        for (struct stripe_item *at = s->buckets[b]; at; at = at->next) {
+            struct consumer *c = container_of(at, struct consumer, item);
+            if (c->holders || c->is_saving || (c->used_ms && !has_expired(c, now_ms)))
+                continue;
+            stripe_remove(s, at);
+            atomic_fetch_sub(&all->count, 1);
+            free(c);
+            return true;
+        }
+    return false;
+}
+
 /* Under the lock. */
 static struct consumer *find_or_add(struct core *core, struct stripe *s, uint64_t hash,
                                     const struct consumer_key *key)
@@ -142,7 +159,8 @@ static struct consumer *find_or_add(struct core *core, struct stripe *s, uint64_
 
     if (item)
         return container_of(item, struct consumer, item);
-    struct consumer *c = atomic_load(&all->count) < CONSUMERS_MAX ? consumer_new(core, key) : NULL;
+    bool has_room = atomic_load(&all->count) < CONSUMERS_MAX || forget_one(all, s, clock_wall_ms());
+    struct consumer *c = has_room ? consumer_new(core, key) : NULL;
     if (c && !stripe_add(s, &c->item, hash)) {
         free(c);
         return NULL;
@@ -152,8 +170,8 @@ static struct consumer *find_or_add(struct core *core, struct stripe *s, uint64_
     return c;
 }
 
-struct consumer *consumer_take(struct core *core, const struct consumer_key *key, mig_call me,
-                               uint64_t ttl_ms, struct consumer_state *ret)
+struct consumer *consumer_find(struct core *core, const struct consumer_key *key,
+                               struct consumer_state *ret)
 {
     uint64_t hash = hash_of(key), now = clock_wall_ms();
     struct stripe *s = stripe_lock(&core->consumers->map, hash);
@@ -165,13 +183,33 @@ struct consumer *consumer_take(struct core *core, const struct consumer_key *key
             c->replayed = 0;
         }
         bool is_known = c->used_ms && !has_expired(c, now);
-        *ret = (struct consumer_state){is_known, c->position, c->replayed,
-                                       c->hour_ms + HOUR_MS - now, c->active};
-        c->active = me;
-        c->ttl_ms = ttl_ms;
+        *ret =
+            (struct consumer_state){is_known, c->position, c->replayed, c->hour_ms + HOUR_MS - now};
+        c->holders++;
     }
     stripe_unlock(s);
     return c;
+}
+
+void consumer_pass(struct core *core, struct consumer *c)
+{
+    (void)core;
+    struct stripe *s = lock(c);
+
+    c->holders--;
+    stripe_unlock(s);
+}
+
+mig_call consumer_take(struct core *core, struct consumer *c, mig_call me, uint64_t ttl_ms)
+{
+    (void)core;
+    struct stripe *s = lock(c);
+    mig_call before = c->active;
+
+    c->active = me;
+    c->ttl_ms = ttl_ms;
+    stripe_unlock(s);
+    return before;
 }
 
 void consumer_leave(struct core *core, struct consumer *c, mig_call me)
@@ -179,8 +217,15 @@ void consumer_leave(struct core *core, struct consumer *c, mig_call me)
     (void)core;
     struct stripe *s = lock(c);
 
-    if (c->active.v == me.v)
+    c->holders--;
+    if (c->active.v == me.v) {
         c->active = (mig_call){0};
+        if (c->used_ms) { /* its time begins now */
+            c->used_ms = clock_wall_ms();
+            if (!c->is_saving)
+                save(c);
+        }
+    }
     stripe_unlock(s);
 }
 
@@ -192,7 +237,9 @@ static void load(void *arg, struct store_tenant tenant, const struct store_row *
     str rest = row->name, topic = str_split(&rest, '\n');
     const struct consumer_key key = {tenant.id, topic, rest};
 
-    if (row->value.len != VALUE || !rest.ptr)
+    uint64_t now_ms = clock_wall_ms();
+
+    if (row->value.len != VALUE || !rest.ptr || row->expires_at_ms <= now_ms)
         return;
     uint64_t hash = hash_of(&key);
     struct stripe *s = stripe_lock(&core->consumers->map, hash);
@@ -201,8 +248,8 @@ static void load(void *arg, struct store_tenant tenant, const struct store_row *
         c->position = c->saved = get_u64(row->value.ptr);
         c->hour_ms = get_u64(row->value.ptr + 8);
         c->replayed = get_u64(row->value.ptr + 16);
-        c->used_ms = clock_wall_ms();
-        c->ttl_ms = row->expires_at_ms > c->used_ms ? row->expires_at_ms - c->used_ms : 1;
+        c->used_ms = now_ms;
+        c->ttl_ms = row->expires_at_ms - now_ms;
     }
     stripe_unlock(s);
 }

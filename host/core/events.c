@@ -280,7 +280,7 @@ static void written(struct store_request *r)
         t->has_failed = true;
     } else {
         t->bytes += p->event->stored.len;
-        t->first = r->first ? r->first : t->first;
+        t->first = r->first > t->first ? r->first : t->first; /* answers may overtake each other */
         t->last = p->event->seq > t->last ? p->event->seq : t->last;
     }
     if (t->has_failed && !t->pending)
@@ -336,7 +336,7 @@ void topic_end_trim(struct topic *t, uint64_t first, uint64_t bytes)
 
     t->is_trimming = false;
     if (first) {
-        t->first = first;
+        t->first = first > t->first ? first : t->first;
         t->bytes = bytes;
     }
     stripe_unlock(s);

@@ -31,9 +31,11 @@ mig_status topic_of_op(struct op *op, str *ret)
 
 static mig_status fail_store(struct op *op, mig_status status)
 {
-    if (status != MIG_BACKPRESSURE)
-        return op_fail(op, MIG_UNAVAILABLE, "event_store", "the event could not be stored");
-    return op_fail(op, MIG_BACKPRESSURE, "event_store", "too many events wait for the store");
+    if (status == MIG_INVALID_REQUEST)
+        return op_fail(op, status, "event_too_large", "the event is larger than the store takes");
+    if (status == MIG_BACKPRESSURE)
+        return op_fail(op, status, "event_store", "too many events wait for the store");
+    return op_fail(op, MIG_UNAVAILABLE, "event_store", "the event could not be stored");
 }
 
 static void answer(struct op *op, const struct event *e, str topic)
@@ -76,7 +78,7 @@ mig_status stage_publish(struct op *op)
 {
     const json_value *key = json_have(op->doc.root, S("key"));
     struct publishing *g = arena_zero(op->arena, sizeof *g);
-    str topic;
+    str topic = {NULL, 0};
 
     mig_status status = topic_of_op(op, &topic);
     if (status != MIG_OK)

@@ -15,6 +15,7 @@ struct trim {
     struct core *core;
     struct topic *topic;
     uint64_t first;
+    bool is_more; /* of what is too old */
 };
 
 static struct store_topic name_of(struct topic *t)
@@ -29,12 +30,20 @@ static void end(struct trim *m, uint64_t first, uint64_t bytes)
     free(m);
 }
 
+static void look_for_old(struct core *core, struct topic *t);
+
 static void measured(struct store_request *r)
 {
     struct trim *m = container_of(r, struct trim, request);
-    bool ok = r->status == MIG_OK;
+    struct core *core = m->core;
+    struct topic *t = m->topic;
+    bool ok = r->status == MIG_OK, is_more = m->is_more;
 
     end(m, ok ? r->first : m->first, ok ? r->bytes : 0);
+    if (is_more)
+        look_for_old(core, t);
+    else if (ok)
+        events_retain(core, t); /* events differ in size: it may not have been enough */
 }
 
 static void trimmed(struct store_request *r)
@@ -43,8 +52,10 @@ static void trimmed(struct store_request *r)
 
     m->first = r->first;
     r->done = measured;
-    if (r->status != MIG_OK || store_head(m->core->store, r, name_of(m->topic)) != MIG_OK)
+    if (r->status != MIG_OK)
         end(m, 0, 0);
+    else if (store_head(m->core->store, r, name_of(m->topic)) != MIG_OK)
+        end(m, m->first, 0);
 }
 
 static void trim_to(struct trim *m, uint64_t up_to)
@@ -106,12 +117,13 @@ static void looked(struct store_request *r)
 {
     struct trim *m = container_of(r, struct trim, request);
     uint64_t max_age = atomic_load(&m->core->events->max_age_ms), now = clock_wall_ms();
-    uint64_t old = 0;
+    uint64_t old = 0, n = 0;
     struct store_record record;
 
     if (r->status == MIG_OK)
-        while (store_next_record(r, &record) && record.at_ms + max_age < now)
+        for (; store_next_record(r, &record) && record.at_ms + max_age < now; n++)
             old = record.seq;
+    m->is_more = r->has_more && n == r->count;
     store_read_done(r);
     if (old)
         trim_to(m, old);
@@ -125,6 +137,20 @@ static void look(struct trim *m, uint64_t after)
     if (store_read(m->core->store, &m->request, name_of(m->topic), after, LOOK_RECORDS,
                    LOOK_BYTES) != MIG_OK)
         end(m, 0, 0);
+}
+
+/* Control thread. */
+static void look_for_old(struct core *core, struct topic *t)
+{
+    struct topic_size size = topic_begin_trim(t);
+
+    if (!size.is_mine)
+        return;
+    struct trim *m = size.first <= size.last ? trim_new(core, t, core->control) : NULL;
+    if (m)
+        look(m, size.first - 1);
+    else if (size.first > size.last)
+        topic_end_trim(t, 0, 0);
 }
 
 struct sweep {
@@ -155,17 +181,8 @@ static void sweep(struct timer *timer)
     struct sweep s = {0};
 
     events_each(core, note, &s);
-    for (size_t i = 0; i < s.count; i++) {
-        struct topic_size size = topic_begin_trim(s.topics[i]);
-        if (!size.is_mine)
-            continue;
-        struct trim *m =
-            size.first <= size.last ? trim_new(core, s.topics[i], core->control) : NULL;
-        if (m)
-            look(m, size.first - 1);
-        else if (size.first > size.last)
-            topic_end_trim(s.topics[i], 0, 0);
-    }
+    for (size_t i = 0; i < s.count; i++)
+        look_for_old(core, s.topics[i]);
     free(s.topics);
     loop_timer(core->control, timer, SWEEP_MS, sweep);
 }

@@ -28,6 +28,7 @@ struct subscription {
     enum state state;
     bool is_listening;
     bool was_blocked, was_told; /* in this episode of being slow */
+    bool has_room;              /* came while it was offered     */
 
     /* what is offered */
     mig_event out;
@@ -46,6 +47,7 @@ struct subscription {
 };
 
 static void pump(struct subscription *s);
+static void offer(struct subscription *s);
 static const struct call_kind kind;
 
 /* --- handing on --------------------------------------------------------------------------------- */
@@ -87,7 +89,10 @@ static void looked_at(struct task *t)
     } else if (s->status == MIG_E_AGAIN) {
         s->state = BLOCKED; /* until the exchange has room */
         s->was_blocked = true;
+        if (s->has_room) /* by now: a strand on the pool takes its time */
+            offer(s);
     } else if (s->status != MIG_OK) {
+        s->state = IDLE; /* what was offered is ours again */
         call_abort(s->call, CALL_CANCEL, &(struct call_result){.status = MIG_TIMEOUT});
     } else {
         taken(s);
@@ -114,6 +119,7 @@ static void run_offer(struct call *parent, struct strand_event *e)
 static void offer(struct subscription *s)
 {
     s->state = OFFERED;
+    s->has_room = false;
     atomic_fetch_add(&s->call->holds, 1); /* until looked_at() */
     s->op->ev_frame.run = run_offer;
     call_strand_push(s->op->parent, &s->op->ev_frame);
@@ -124,6 +130,7 @@ static void room(struct call_child *child)
     struct op *op = container_of(child, struct op, child);
     struct subscription *s = op->subscription;
 
+    s->has_room = true;
     if (s->state == BLOCKED)
         offer(s);
 }
@@ -147,12 +154,23 @@ static void drop_block(struct subscription *s)
 
 static void offer_gap(struct subscription *s, uint64_t to, str tail);
 
+/* For this client alone. ptr NULL: no memory. */
+static str render_replay(struct subscription *s, const struct event *e)
+{
+    struct arena_text t;
+
+    s->arena = arena_new(&s->op->home->chunks, ARENA_LIMIT);
+    if (!s->arena)
+        return (str){NULL, 0};
+    text_init(&t, s->arena, e->stored.len + 256);
+    event_write(e, topic_name(s->topic), /*is_replay=*/true, &t);
+    return t.has_failed ? (str){NULL, 0} : text_str(&t);
+}
+
 /* Takes the reference. */
 static void offer_event(struct subscription *s, struct event *e)
 {
     bool is_replay = e->seq <= s->live_from;
-    struct arena_text t;
-    str json;
 
     if (e->seq != s->cursor + 1) { /* what lay between has just been trimmed */
         uint64_t to = e->seq - 1;
@@ -162,16 +180,8 @@ static void offer_event(struct subscription *s, struct event *e)
         return;
     }
     s->event = e;
-    if (is_replay) {
-        s->arena = arena_new(&s->op->home->chunks, ARENA_LIMIT);
-        if (s->arena) {
-            text_init(&t, s->arena, e->stored.len + 256);
-            event_write(e, topic_name(s->topic), is_replay, &t);
-        }
-        json = s->arena && !t.has_failed ? text_str(&t) : (str){NULL, 0};
-    } else {
-        json = event_live(e, topic_name(s->topic));
-    }
+    s->tokens -= is_replay;
+    str json = is_replay ? render_replay(s, e) : event_live(e, topic_name(s->topic));
     if (!json.ptr) {
         end_for_memory(s);
         return;
@@ -257,10 +267,8 @@ static bool may_replay(struct subscription *s)
     s->refilled_ms = now;
     if (s->tokens > (double)s->rate)
         s->tokens = (double)s->rate;
-    if (s->tokens >= 1) {
-        s->tokens -= 1;
-        return true;
-    }
+    if (s->tokens >= 1)
+        return true; /* offer_event() takes one */
     s->state = THROTTLED;
     loop_timer(s->op->home, &s->throttle, 1000 / s->rate + 1, go_on);
     return false;
@@ -332,6 +340,7 @@ static void pump(struct subscription *s)
 
     if (!is_gap && s->cursor >= s->range.last) {
         s->was_blocked = s->was_told = false; /* it has caught up */
+        drop_block(s);
         return;
     }
     bool is_slow = s->was_blocked && !s->was_told && s->range.last - s->cursor > s->max_inflight;
@@ -509,27 +518,35 @@ static mig_status take_slot(struct op *op, struct subscription *s)
     return MIG_OK;
 }
 
+static void take_over(struct op *op, struct subscription *s, struct consumer *c)
+{
+    mig_call before = consumer_take(op->core, c, s->self, op->gen->policy.consumer_ttl_ms);
+
+    s->consumer = c;
+    if (before.v)
+        loop_post_fn(op->core->loops[before.v >> 56], supersede_here, before.v);
+}
+
 /* Takes the consumer and finds the place; on failure nothing is left behind. */
 static mig_status settle(struct op *op, struct subscription *s, const struct wish *w)
 {
     const struct consumer_key key = {op->header.tenant_id, w->topic, w->consumer};
     struct consumer_state known = {0};
-    mig_status status = MIG_OK;
+    struct consumer *c = NULL;
 
-    if (w->consumer.len && !(s->consumer = consumer_take(op->core, &key, s->self,
-                                                         op->gen->policy.consumer_ttl_ms, &known)))
+    if (w->consumer.len && !(c = consumer_find(op->core, &key, &known)))
         return op_fail(op, MIG_BACKPRESSURE, "memory", "too many consumers");
     s->range = topic_range(s->topic);
     s->live_from = s->range.last;
-    status = place(op, s, &known);
+    mig_status status = place(op, s, &known);
     if (status == MIG_OK)
         status = check_quota(op, s, &known);
     if (status == MIG_OK && !topic_listen(s->topic, &s->reader))
         status = op_fail(op, MIG_BACKPRESSURE, "memory", "no room for another subscription");
-    if (status != MIG_OK && s->consumer)
-        consumer_leave(op->core, s->consumer, s->self);
-    else if (status == MIG_OK && known.before.v)
-        loop_post_fn(op->core->loops[known.before.v >> 56], supersede_here, known.before.v);
+    if (status == MIG_OK && c)
+        take_over(op, s, c);
+    else if (c)
+        consumer_pass(op->core, c); /* who reads as it is not disturbed */
     return status;
 }
 

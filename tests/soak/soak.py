@@ -2,7 +2,8 @@
 """Reloads as fast as they go while wrk saturates the gateway. usage: soak.py SECONDS [--build DIR]
 
 In turn a module of other content, a changed script and a changed manifest. Nothing may fail: no answer
-but 2xx, no socket error, no closed connection, no growth, no generation or instance left behind.
+but 2xx, no socket error, no closed connection, no growth, no generation or instance left behind, and no
+subscriber that misses an event.
 Last line: N passed, M failed; exit 0 when M is 0."""
 import argparse
 import os
@@ -22,6 +23,8 @@ CONNECTIONS = 32
 WARM_UP = 20            # reloads before the memory is looked at
 GROWTH_KIB = 2048
 RATE = 300 / 60         # reloads per second
+SUBSCRIBERS = 20        # of one topic
+PAUSE = 0.02            # seconds between two events
 
 # wrk: one connection after the other gets the next of the three calls.
 WRK = """
@@ -88,6 +91,53 @@ class Soak:
         self.rss.append(self.d.rss_kib())
 
 
+class Topic:
+    """Subscribers that stay, and one who publishes to them."""
+
+    def __init__(self, d):
+        from helpers.events import Flock
+        self.d, self.published, self.is_over, self.faults = d, 0, threading.Event(), []
+        self.client = d.client()
+        self.flock = Flock(d, "soak.topic", SUBSCRIBERS)
+        self.publish()
+        self.threads = [threading.Thread(target=self.guard, args=(job,), daemon=True)
+                        for job in (self.write, self.read)]
+        [t.start() for t in self.threads]
+
+    def guard(self, job):
+        try:
+            job()
+        except Exception as e:
+            self.faults.append(repr(e))
+
+    def publish(self):
+        from helpers.events import publish
+        r = publish(self.d, "soak.topic", {"n": self.published}, client=self.client)
+        assert r.status == 200, r
+        self.published = r.json["sequence"]
+
+    def write(self):
+        while not self.is_over.wait(PAUSE):
+            self.publish()
+
+    def has_all(self):
+        return all(len(s) >= self.published for s in self.flock.seen)
+
+    def read(self):
+        self.flock.read(lambda: self.is_over.is_set() and self.has_all(), 10**6)
+
+    def end(self):
+        """Every subscriber has every event once, in order."""
+        self.is_over.set()
+        self.threads[0].join()
+        self.threads[1].join(20)
+        whole = list(range(1, self.published + 1))
+        short = [len(s) for s in self.flock.seen if s != whole]
+        if self.threads[1].is_alive() or short:
+            self.faults.append(f"{len(short)} subscribers have not all: {short[:5]}")
+        self.flock.close()
+
+
 def accepted(d):
     return sum(l["accepted"] for l in d.http.admin("loops").json["loops"])
 
@@ -100,6 +150,7 @@ def run(seconds, d, builder):
     d.drop(SCRIPT.format(0), "script.lua")
     d.write_manifest({"providers": {"configured": {"module": "extra.so", "config": {"n": 0}}}})
     d.start()
+    topic = Topic(d)
     script = d.dir / "soak.lua"
     script.write_text(WRK)
     before = accepted(d)
@@ -113,16 +164,17 @@ def run(seconds, d, builder):
         soak.step()
     closed = accepted(d) - opened
     out = wrk.communicate(timeout=30)[0]
+    topic.end()
     found = re.search(r"WRK (.*)", out)
     load = {k: int(v) for k, v in (p.split("=") for p in found.group(1).split())} if found else {}
     try:
         eventually(lambda: len(d.http.generations()["generations"]) == 1, 10)
     except AssertionError:
         pass
-    return soak, load, closed, out
+    return soak, load, closed, topic, out
 
 
-def judge(seconds, soak, load, closed, d):
+def judge(seconds, soak, load, closed, topic, d):
     """(what, is good, what was seen)"""
     warm = soak.rss[WARM_UP:] or [0]
     growth = max(warm) - warm[0]
@@ -135,6 +187,8 @@ def judge(seconds, soak, load, closed, d):
         ("every answer is 2xx", load.get("status") == 0, f"{load.get('status')} others"),
         ("no socket error", all(v == 0 for v in errors.values()), errors),
         ("no connection was closed", closed == 0, f"{closed} more accepted"),
+        (f"{SUBSCRIBERS} subscribers got every event", not topic.faults,
+         topic.faults or topic.published),
         ("no reload was refused", not soak.refused, soak.refused[:1]),
         (f"at least {RATE:.0f} reloads/s", soak.reloads >= RATE * (seconds - 1),
          f"{soak.reloads} in {seconds} s"),
@@ -161,10 +215,10 @@ def main():
     from helpers.daemon import Daemon
     from helpers.plugins import Builder
     with tempfile.TemporaryDirectory(prefix="migd-soak-") as tmp:
-        d = Daemon(Path(tmp) / "migd", {"unmap": "when-clean"})
+        d = Daemon(Path(tmp) / "migd", {"unmap": "when-clean", "mig.event_max_per_topic": 100})
         try:
-            soak, load, closed, out = run(a.seconds, d, Builder(Path(tmp) / "built"))
-            checks = judge(a.seconds, soak, load, closed, d)
+            soak, load, closed, topic, out = run(a.seconds, d, Builder(Path(tmp) / "built"))
+            checks = judge(a.seconds, soak, load, closed, topic, d)
         finally:
             faults = d.faults()
     checks.append(("the daemon ended well", not faults, faults))
