@@ -290,6 +290,11 @@ static const struct field manifest_fields[] = {
     {"providers", "provider.type", FIELD_NAMED, .offset = MANIFEST(providers),
      .count_offset = MANIFEST(provider_count), .shape = &provider_shape,
      .meaning = "One instance of a plugin or script per name."},
+    {"policies", "policy.type", FIELD_NAMED, .offset = MANIFEST(policies),
+     .count_offset = MANIFEST(policy_count), .shape = &capability_policy_shape,
+     .meaning =
+         "What callers of a capability owe and get, by its id; in place of what its provider "
+         "says."},
     {"policy", "manifest.policy.type", FIELD_SECTION, .shape = &policy_shape},
     {"billing", "billing.type", FIELD_SECTION, .is_from_02 = true, .shape = &billing_shape},
     {"mappings", "manifest.mappings.type", FIELD_SECTION, .shape = &mappings_shape,
@@ -311,7 +316,7 @@ static void finish_manifest(struct reading *r, void *object, const struct yaml_n
         has_lists |= list && (list->count || list->type != YAML_LIST); // a wrong type is told apart
     }
     bool is_wrong = mappings && mappings->type != YAML_MAP && mappings->type != YAML_NULL;
-    if (has_lists || is_wrong || yaml_get(map, S("providers")))
+    if (has_lists || is_wrong || yaml_get(map, S("providers")) || yaml_get(map, S("policies")))
         return;
     bool is_about_plugins = yaml_get(map, S("plugin_dirs")) || yaml_get(map, S("autoload")) ||
                             yaml_get(map, S("watch"));
@@ -321,7 +326,7 @@ static void finish_manifest(struct reading *r, void *object, const struct yaml_n
     diag_error(r->d, mappings ? yaml_key_at(mappings, m->file) : yaml_at(map, m->file),
                "manifest.mappings.empty",
                "no tool, resource or prompt is mapped, and no providers "
-               "are named");
+               "or policies are named");
 }
 
 const struct shape manifest_shape = {
@@ -333,7 +338,7 @@ const struct shape manifest_shape = {
     .unknown_id = "manifest.unknown_key",
     .finish = finish_manifest,
     .schema_extra =
-        ",\"anyOf\":[{\"required\":[\"providers\"]},"
+        ",\"anyOf\":[{\"required\":[\"providers\"]},{\"required\":[\"policies\"]},"
         "{\"required\":[\"mappings\"],\"properties\":{\"mappings\":{\"type\":\"object\",\"anyOf\":["
         "{\"required\":[\"tools\"],\"properties\":{\"tools\":{\"type\":\"array\",\"minItems\":1}}},"
         "{\"required\":[\"resources\"],\"properties\":{\"resources\":{\"type\":\"array\","

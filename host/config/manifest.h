@@ -37,6 +37,17 @@ struct manifest_prompt {
     struct diag_at at, capability_at;
 };
 
+/* policies.<capability id>: what its callers owe and get, in place of what the provider says. Numbers are
+ * 0 where nothing was said. */
+struct manifest_policy {
+    char *capability;
+    bool require_key, is_idempotent;
+    int64_t max_attempts, backoff_ms, max_concurrency, rps, burst;
+    struct str_list tags;
+    char *billing_tier; /* NULL: not said */
+    struct diag_at at;
+};
+
 struct manifest {
     char *file;    /* NULL: none was given, everything is default              */
     char *version; /* effective schema, "0.1" or "0.2"                         */
@@ -49,6 +60,8 @@ struct manifest {
     size_t resource_count;
     struct manifest_prompt *prompts;
     size_t prompt_count;
+    struct manifest_policy *policies;
+    size_t policy_count;
     bool allow_streaming_tools, emit_event_notifications, require_traceparent;
     char *tenant_resolution;
     char *billing_meter, *billing_usage_scope;

@@ -79,6 +79,7 @@ struct reading {
 };
 
 extern const struct shape manifest_shape;
+extern const struct shape capability_policy_shape; /* manifest_policy.c */
 
 void shape_read(struct reading *r, const struct shape *shape, const struct yaml_node *map,
                 void *object);

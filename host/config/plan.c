@@ -322,6 +322,7 @@ struct plan *plan_make(const struct settings *s, const struct manifest *m, const
     must(asprintf(&ws, "{\"max_streams\":%lld}", (long long)s->max_streams_per_conn) >= 0);
     add_builtin(p, s, m, "ws", "dev.migd.ws-binding", ws);
     add_builtin(p, s, m, "admin", "dev.migd.admin", own("{}"));
+    add_builtin(p, s, m, "pro", "dev.migd.pro", own("{}"));
     add_builtin(p, s, m, "echo", "dev.migd.echo", echo_config(s, capabilities));
     if (!d->errors)
         return p;

@@ -99,6 +99,10 @@ struct settings {
     int64_t max_streams_per_conn; /* mig.max_streams_per_conn 128 */
     int64_t stream_queue;         /* mig.stream_queue 256         */
     int64_t stream_stall_ms;      /* mig.stream_stall_ms 30000    */
+    int64_t idempotency_ttl_s, idempotency_max, idempotency_max_bytes;
+    int64_t rate_limit_tenant_rps, rate_limit_tenant_burst;
+    int64_t rate_limit_client_rps, rate_limit_client_burst;
+    char *tenant_mode; /* mig.tenant_mode open|registered */
     int64_t
         instance_concurrency; /* instance.max_concurrency 64: POOL handlers of one instance at a time */
     int64_t instance_queue;  /* instance.queue 1024: waiting behind them */

@@ -7,6 +7,7 @@
 #include "core/gate.h"
 #include "core/metrics.h"
 #include "core/names.h"
+#include "core/usage.h"
 
 #include <stdlib.h>
 
@@ -117,6 +118,17 @@ static str *string_list(struct arena *a, const json_value *list, size_t *ret_cou
     return out;
 }
 
+static bool take_policy(struct draft *d, struct capability *c, const json_value *v)
+{
+    const char *fault = v ? cap_policy_fault(v) : NULL;
+
+    if (fault)
+        bad(d, "capability.policy", c->id, fault);
+    else if (v)
+        must(c->policy = cap_policy_read(d->catalogue->arena, v));
+    return !fault;
+}
+
 /* The members of `meta` that the MIG descriptor knows; the rest stays with those who read it. */
 static bool take_meta(struct draft *d, struct capability *c, const char *meta,
                       const json_value **ret_qos)
@@ -141,7 +153,7 @@ static bool take_meta(struct draft *d, struct capability *c, const char *meta,
     int64_t max;
     if (json_is_integer(json_have(*ret_qos, S("max_payload_bytes")), &max) && max > 0)
         c->max_payload_bytes = (uint64_t)max;
-    return true;
+    return take_policy(d, c, json_have(doc.root, S("policy")));
 }
 
 static void add_strings(struct arena_text *t, const char *name, const str *list, size_t count)
@@ -310,6 +322,7 @@ static mig_status on_capability(const mig_registrar *reg, const mig_capability *
         .invoke = m.invoke,
         .instance = cat->instance,
     };
+    c->usage = usage_name_of(cat->instance->core->usage, str_of(c->id));
     c->input_schema_uri = derived_uri(a, c, "input");
     c->output_schema_uri = derived_uri(a, c, "output");
     for (const char *const *s = m.auth_scopes; s && *s; s++)
@@ -426,15 +439,20 @@ static mig_status on_extend(const mig_registrar *reg, const char *ext_id, const 
 
 /* --- the whole ---------------------------------------------------------------------------------- */
 
-static void attach_gates(struct catalogue *c)
+/* As many at a time as provider and policy both allow. */
+static void attach_gate(struct capability *c)
 {
     struct instance *i = c->instance;
+    uint32_t own = c->max_concurrency, wished = c->policy ? c->policy->max_concurrency : 0;
+    uint32_t limit = own && (!wished || own < wished) ? own : wished;
 
-    for (size_t n = 0; n < c->capability_count; n++) {
-        struct capability *cap = &c->capabilities[n];
-        if (cap->max_concurrency)
-            cap->gate = gate_of(i, cap->id, cap->max_concurrency, (size_t)i->queue);
-    }
+    c->gate = limit ? gate_of(i, c->id, limit, (size_t)i->queue) : NULL;
+}
+
+void capability_set_policy(struct capability *c, const struct cap_policy *p)
+{
+    c->policy = p;
+    attach_gate(c);
 }
 
 struct catalogue *catalogue_of(struct instance *i, struct diag *d)
@@ -458,7 +476,8 @@ struct catalogue *catalogue_of(struct instance *i, struct diag *d)
         catalogue_free(c);
         return NULL;
     }
-    attach_gates(c);
+    for (size_t n = 0; n < c->capability_count; n++)
+        attach_gate(&c->capabilities[n]);
     return c;
 }
 

@@ -5,10 +5,12 @@
 #include "base/arena.h"
 #include "base/diag.h"
 #include "core/call.h"
+#include "core/cap_policy.h"
 #include "core/instance.h"
 
 struct gate;
 struct jschema;
+struct usage_name;
 
 /* A capability as callers see it. */
 struct capability {
@@ -31,7 +33,9 @@ struct capability {
     struct call_handler *handler;
     void (*invoke)(void *self, void *data, mig_call call, const mig_request *req);
     struct instance *instance;
-    struct gate *gate; /* NULL: max_concurrency 0                       */
+    struct gate *gate;               /* NULL: max_concurrency 0                       */
+    const struct cap_policy *policy; /* NULL: none                      */
+    const struct usage_name *usage;
 };
 
 struct catalogue {
@@ -51,4 +55,7 @@ struct catalogue {
 /* [life] Run describe() and check what it says. NULL: d says why. */
 struct catalogue *catalogue_of(struct instance *i, struct diag *d);
 void catalogue_free(struct catalogue *c);
+/* [life] Before the catalogue is published. p: in place of what the plugin said; lives as long as the
+ * catalogue. */
+void capability_set_policy(struct capability *c, const struct cap_policy *p);
 #endif

@@ -5,12 +5,20 @@
 #include "core/inflight.h"
 #include "core/life.h"
 #include "core/metrics.h"
-#include "core/quota.h"
+#include "core/rate.h"
+#include "core/tenants.h"
 #include "core/ticker.h"
+#include "core/usage.h"
 
 #include <stdlib.h>
 
-enum { DRAIN_LOOK_MS = 10, REMEMBERED_IDS = 65536, LIFE_END_MS = 10000, METRIC_SERIES = 2000 };
+enum {
+    DRAIN_LOOK_MS = 10,
+    REMEMBERED_IDS = 65536,
+    LIFE_END_MS = 10000,
+    METRIC_SERIES = 2000,
+    PEERS_MAX = 65536
+};
 
 struct core *core_new(struct loop *control, struct loop **loops, size_t loop_count, size_t workers,
                       unsigned stall_ms)
@@ -31,7 +39,9 @@ struct core *core_new(struct loop *control, struct loop **loops, size_t loop_cou
     must(core->pool);
     core->watchdog = watchdog_new(loops, loop_count, stall_ms);
     core->inflight = inflight_new(REMEMBERED_IDS);
-    core->quota = quota_new();
+    core->tenants = tenants_new();
+    core->usage = usage_new();
+    core->peers = rate_table_new(PEERS_MAX);
     core->metrics = metrics_new(METRIC_SERIES);
     core->life = life_new();
     return core;
@@ -45,7 +55,9 @@ void core_free(struct core *core)
     for (size_t i = 0; i < core->loop_count; i++)
         call_table_free(core->per_loop[i].calls);
     inflight_free(core->inflight);
-    quota_free(core->quota);
+    usage_free(core->usage, core->tenants);
+    tenants_free(core->tenants);
+    rate_table_free(core->peers);
     metrics_free(core->metrics);
     free(core->per_loop);
     free(core);

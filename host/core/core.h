@@ -9,7 +9,10 @@
 #include "loop/watchdog.h"
 
 struct inflight;
-struct quota;
+struct tenants;
+struct usage;
+struct rate_table;
+struct accounts;
 struct metrics;
 struct life;
 struct kv_store;
@@ -35,7 +38,9 @@ struct core {
     struct pool *pool;
     struct watchdog *watchdog;
     struct inflight *inflight;
-    struct quota *quota;
+    struct tenants *tenants;
+    struct usage *usage;
+    struct rate_table *peers; /* rate limit by address */
     struct metrics *metrics;
     struct kv_store *kv;
     struct store *store;
@@ -43,6 +48,7 @@ struct core {
     struct consumers *consumers;
     struct idem *idem;
     struct identity *identity; /* edge/; NULL: mode none */
+    struct accounts *accounts; /* control thread */
     struct life *life;
     _Atomic bool is_stopping;
     _Atomic uint64_t inflight_count;

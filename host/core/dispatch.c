@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/gate.h"
+#include "core/once.h"
 
 static const struct call_kind invocation;
 
@@ -81,33 +82,20 @@ static void log_internal(struct op *op, str message, str details)
               F_STR("details", details));
 }
 
-static void answer_internal(struct op *op, str details)
+/* What callers see of it. */
+static struct call_result internal(str details)
 {
-    const struct call_result r = {
+    return (struct call_result){
         .status = MIG_INTERNAL, .message = S("the provider failed"), .details = details};
-    op_answer_error(op, &r);
 }
 
-static void answer_result(struct op *op, str json)
+static void give_result(struct op *op, str text)
 {
-    struct json_fault fault;
-    str text = str_trim(json);
-
-    if (!json_check(op->arena, text, &fault)) {
-        log_internal(op, S("the provider's result is not JSON"), str_of(fault.text));
-        answer_internal(op, S("{\"reason\":\"invalid_provider_output\"}"));
-        return;
-    }
-    text = envelope_object(op->arena, text);
-    str why;
-    if (!schema_check_output(op, text, &why)) {
-        log_internal(op, S("the provider's result does not agree with its schema"), why);
-        answer_internal(op, S("{\"reason\":\"output_schema_violation\"}"));
-        return;
-    }
     str envelope = op->done ? (str){NULL, 0} : rendered(op, text);
+
     if (!op->done && !envelope.ptr) {
-        answer_internal(op, S("{\"reason\":\"memory\"}"));
+        const struct call_result r = internal(S("{\"reason\":\"memory\"}"));
+        op_answer_error(op, &r);
         return;
     }
     /* The provider's bytes may go with its call before the outcome is read. */
@@ -115,12 +103,47 @@ static void answer_result(struct op *op, str json)
     op_answer(op, &(struct call_result){.json = kept}, envelope);
 }
 
+void op_give(struct op *op, const struct call_result *r)
+{
+    if (r->status == MIG_OK)
+        give_result(op, r->json);
+    else
+        op_answer_error(op, r);
+}
+
+/* What a repetition with the same key gets, too, when the end was the provider's own. */
+static void settle(struct op *op, const struct call_result *r)
+{
+    if (!op->once || !once_keep(op, r))
+        op_give(op, r);
+}
+
+static void answer_result(struct op *op, str json)
+{
+    struct json_fault fault;
+    str text = str_trim(json);
+    struct call_result r = {0};
+    str why;
+
+    if (!json_check(op->arena, text, &fault)) {
+        log_internal(op, S("the provider's result is not JSON"), str_of(fault.text));
+        r = internal(S("{\"reason\":\"invalid_provider_output\"}"));
+    } else if (!schema_check_output(op, text = envelope_object(op->arena, text), &why)) {
+        log_internal(op, S("the provider's result does not agree with its schema"), why);
+        r = internal(S("{\"reason\":\"output_schema_violation\"}"));
+    } else {
+        r.json = text;
+    }
+    settle(op, &r);
+}
+
 static bool is_object(struct op *op, str json)
 {
     return json.len && str_trim(json).ptr[0] == '{' && json_check(op->arena, json, NULL);
 }
 
-static void answer_now(struct op *op, const struct call_result *r)
+/* is_own: the provider said so itself; otherwise it was told of a deadline, a cancel, a stop. */
+static void answer_now(struct op *op, const struct call_result *r, bool is_own)
 {
     struct call_result kept = *r;
 
@@ -130,16 +153,20 @@ static void answer_now(struct op *op, const struct call_result *r)
         return;
     }
     atomic_fetch_add_explicit(&op->provider->errors, 1, memory_order_relaxed);
+    if (is_own && op->cap->policy && retry_begin(op, r))
+        return;
     kept.release = NULL;
     kept.details =
         is_object(op, r->details) ? arena_copy(op->arena, str_trim(r->details)) : S("{}");
     kept.message = str_is_utf8(r->message) ? arena_copy(op->arena, r->message) : S("");
-    if (r->status != MIG_INTERNAL) {
-        op_answer_error(op, &kept);
-        return;
+    if (r->status == MIG_INTERNAL) {
+        log_internal(op, r->message, r->details);
+        kept = internal(kept.details);
     }
-    log_internal(op, r->message, r->details);
-    answer_internal(op, kept.details);
+    if (is_own && r->status != MIG_TIMEOUT && !retry_is_wished(r))
+        settle(op, &kept);
+    else
+        op_answer_error(op, &kept);
 }
 
 static void on_answer(struct call *c, const struct call_result *r)
@@ -150,7 +177,7 @@ static void on_answer(struct call *c, const struct call_result *r)
         op->waits_at_gate = false;
         op->end_unseen = true;
     }
-    answer_now(op, r);
+    answer_now(op, r, r == &c->result);
     if (op->end_unseen)
         loop_defer(op->home, &op->gate_task);
 }
@@ -161,6 +188,7 @@ static void on_free(struct call *c)
 
     if (op->has_gate)
         gate_leave(op->gate);
+    op->has_gate = false;
     op->call = NULL;
 }
 
@@ -185,7 +213,11 @@ static void cancel_child(struct call_child *child)
 {
     struct op *op = container_of(child, struct op, child);
 
-    if (op->call)
+    if (retry_leave(op)) {
+        op_fail(op, MIG_TIMEOUT, "cancelled", "invocation cancelled: the caller left");
+        op->error.retry = 2;
+        op_answer_error(op, &op->error);
+    } else if (op->call)
         call_abort(op->call, CALL_CANCEL,
                    &(struct call_result){.status = MIG_TIMEOUT,
                                          .retry = 2,
@@ -215,12 +247,12 @@ static void fill_request(struct op *op, uint64_t deadline_ns)
 }
 
 /* Caller, capability, else 30 s; never beyond the caller's own call. */
-static uint64_t deadline_of(struct op *op)
+uint64_t op_deadline(struct op *op)
 {
     uint64_t max = op->gen->policy.max_deadline_ms;
-    uint64_t ms = op->header.deadline_ms ? op->header.deadline_ms
-                  : op->cap->timeout_ms  ? op->cap->timeout_ms
-                                         : POLICY_DEADLINE_MS;
+    uint64_t ms = op->header.deadline_ms           ? op->header.deadline_ms
+                  : op->cap && op->cap->timeout_ms ? op->cap->timeout_ms
+                                                   : POLICY_DEADLINE_MS;
 
     op->header.deadline_ms = ms = ms > max ? max : ms;
     uint64_t at = op->started_ns + ms * 1000000u;
@@ -275,14 +307,10 @@ static mig_status start(struct op *op)
     return call_start(c) ? OP_WAITS : fail_queue(op);
 }
 
-mig_status stage_dispatch(struct op *op)
+mig_status dispatch_attempt(struct op *op)
 {
-    if (op->hops > POLICY_HOPS_MAX)
-        return op_fail(op, MIG_INVALID_REQUEST, "hop_limit",
-                       "the chain of capabilities is longer than 8");
-    if (op->parent->is_answered)
-        return op_fail(op, MIG_TIMEOUT, "cancelled", "invocation cancelled: the caller left");
-    uint64_t deadline_ns = deadline_of(op);
+    uint64_t deadline_ns = op_deadline(op);
+
     fill_request(op, deadline_ns);
     op->invoke = op->cap->invoke;
     op->gate = op->cap->gate;
@@ -321,4 +349,14 @@ mig_status stage_dispatch(struct op *op)
     if (status != OP_WAITS)
         list_remove(&op->child.link);
     return status;
+}
+
+mig_status stage_dispatch(struct op *op)
+{
+    if (op->hops > POLICY_HOPS_MAX)
+        return op_fail(op, MIG_INVALID_REQUEST, "hop_limit",
+                       "the chain of capabilities is longer than 8");
+    if (op->parent->is_answered)
+        return op_fail(op, MIG_TIMEOUT, "cancelled", "invocation cancelled: the caller left");
+    return dispatch_attempt(op);
 }

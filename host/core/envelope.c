@@ -35,6 +35,13 @@ static void add_scopes(struct arena_text *t, const struct principal *p)
     text_add(t, S("]"));
 }
 
+static str tier_of(const struct op *op)
+{
+    const struct cap_policy *p = op->cap ? op->cap->policy : NULL;
+
+    return p && p->billing_tier.len ? p->billing_tier : S("core");
+}
+
 /* The client's meta, then what the server knows. */
 static void add_meta(struct arena_text *t, const struct op *op)
 {
@@ -55,8 +62,11 @@ static void add_meta(struct arena_text *t, const struct op *op)
         text_add(t, S(",\"mig.frame_seq\":"));
         text_addu(t, op->frames.seq);
     }
-    text_add(t, S(",\"idg.product_tier\":\"core\",\"idg.meter_key\":"
-                  "\"invocations_capability_tier\",\"mig.binding\":\""));
+    if (op->is_replay)
+        text_add(t, S(",\"mig.idempotent_replay\":true"));
+    text_add(t, S(",\"idg.product_tier\":\""));
+    text_add(t, tier_of(op));
+    text_add(t, S("\",\"idg.meter_key\":\"invocations_capability_tier\",\"mig.binding\":\""));
     text_add(t, op->in.binding);
     text_add(t, op->in.operation == MIG_OP_HELLO ? S("\",\"mig.profile\":\"core\"") : S("\""));
 }

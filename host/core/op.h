@@ -62,6 +62,9 @@ struct frames {
 };
 
 struct subscription;
+struct once;
+struct retry;
+struct tenant;
 
 struct op {
     struct task task;
@@ -78,7 +81,7 @@ struct op {
     str raw_meta;
     struct op_header header;
     str payload;                     /* JSON text */
-    const json_value *payload_value; /* the same; NULL: absent, or handed over by a plugin */
+    const json_value *payload_value; /* the same; NULL: absent, or not of an envelope */
     str capability_in;               /* of the envelope */
     str stream_preference;
     uint32_t mode;
@@ -98,9 +101,13 @@ struct op {
     bool waits_at_gate;
     bool end_unseen; /* answered while it waited: gate_task ends the call */
     bool has_gate;   /* has_gate: counted as running by the capability's gate */
-    bool is_counted; /* counted as in flight by quota.c */
+    bool is_counted; /* counted as in flight by limits.c */
     uint64_t started_ns;
-    struct tenant_load *load;
+    struct tenant *tenant; /* from step 12 to the answer                    */
+    uint64_t quota_epoch;  /* what quota_take() said; 0: nothing is reserved */
+    struct once *once;     /* NULL: no idempotency key                       */
+    struct retry *retry;   /* NULL: the first attempt                        */
+    bool is_replay;        /* the answer was given before                    */
     struct frames frames;
     struct subscription *subscription;
 
@@ -151,7 +158,9 @@ mig_status stage_scope(struct op *op);       /* authz.c                         
 mig_status stage_mode(struct op *op);        /* pipeline.c                                */
 mig_status stage_cancelled(struct op *op);   /* pipeline.c: cancel in advance             */
 mig_status stage_payload(struct op *op);     /* schema.c: shape and size, input schema    */
-mig_status stage_concurrency(struct op *op); /* quota.c                                   */
+mig_status stage_once(struct op *op);        /* pipeline.c: idempotency, policy           */
+mig_status stage_limits(struct op *op);      /* limits.c: rates and quota                 */
+mig_status stage_concurrency(struct op *op); /* limits.c                                  */
 mig_status stage_register(struct op *op);    /* pipeline.c: in flight                     */
 mig_status stage_dispatch(struct op *op);    /* dispatch.c                                */
 mig_status stage_publish(struct op *op);     /* publish.c                                 */
@@ -163,8 +172,21 @@ mig_status stage_heartbeat(struct op *op);   /* control_ops.c                   
 
 /* schema.c: does a result agree with the output schema? false: *ret_details says why not. */
 bool schema_check_output(struct op *op, str result, str *ret_details);
-/* quota.c: what stage_concurrency() took is given back. */
-void concurrency_leave(struct op *op);
+/* limits.c: what stage_limits() and stage_concurrency() took is given back, or counted as used. */
+void limits_leave(struct op *op, bool is_success);
+/* dispatch.c: when the caller wants its answer, on the monotonic clock. */
+uint64_t op_deadline(struct op *op);
+/* dispatch.c: a call of the provider. OP_WAITS, or an error. */
+mig_status dispatch_attempt(struct op *op);
+/* retry.c: the provider has failed. true: it is tried again, as often as the capability's policy says and
+ * as long as the caller waits. */
+bool retry_begin(struct op *op, const struct call_result *r);
+/* The caller has left. true: the op was between two attempts, and is not tried again. */
+bool retry_leave(struct op *op);
+/* Is it an error after which callers may try again? */
+bool retry_is_wished(const struct call_result *r);
+/* dispatch.c: the outcome of the provider, rendered and handed on. r->json is an object. */
+void op_give(struct op *op, const struct call_result *r);
 /* publish.c: the topic of a PUBLISH or SUBSCRIBE that the principal may use. */
 mig_status topic_of_op(struct op *op, str *ret);
 /* subscribe.c: NULL: another kind of call. */

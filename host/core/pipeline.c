@@ -3,7 +3,9 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/id.h"
+#include "base/json_canon.h"
 #include "base/log.h"
+#include "core/once.h"
 
 typedef mig_status (*stage_fn)(struct op *op);
 
@@ -21,7 +23,9 @@ static const stage_fn rows[][STAGES_MAX] = {
             stage_scope,       /* 5      */
             stage_mode,        /* 6      */
             stage_cancelled,   /* 7      */
+            stage_once,        /* 8, 9   */
             stage_payload,     /* 10     */
+            stage_limits,      /* 12     */
             stage_concurrency, /* 13     */
             stage_register,    /* 14     */
             stage_dispatch,    /* 15; 16 and 17 follow its answer */
@@ -36,8 +40,9 @@ static const stage_fn rows[][STAGES_MAX] = {
 };
 
 /* Invoked by a call: header and tenant are the caller's. */
-static const stage_fn nested_row[STAGES_MAX] = {stage_resolve, stage_scope,       stage_mode,
-                                                stage_payload, stage_concurrency, stage_dispatch};
+static const stage_fn nested_row[STAGES_MAX] = {stage_resolve,     stage_scope,   stage_mode,
+                                                stage_once,        stage_payload, stage_limits,
+                                                stage_concurrency, stage_dispatch};
 
 /* --- errors ------------------------------------------------------------------------------------- */
 
@@ -126,28 +131,63 @@ mig_status stage_register(struct op *op)
     }
 }
 
-/* --- start -------------------------------------------------------------------------------------- */
+/* --- idempotency: steps 8 and 9 ----------------------------------------------------------------- */
 
-static void run(struct op *op, const stage_fn *row)
+static void run(struct op *op, const stage_fn *row, size_t from)
 {
     mig_status status = MIG_OK;
 
-    for (size_t i = 0; i < STAGES_MAX && row[i] && status == MIG_OK; i++)
+    for (size_t i = from; i < STAGES_MAX && row[i] && status == MIG_OK; i++)
         status = row[i](op);
     if (status == OP_WAITS || status == MIG_OK)
         return;
     op_answer_error(op, &op->error);
 }
 
+/* The one before it has failed in a way that does not count: now it is its turn. */
+static void go_on(struct op *op)
+{
+    const stage_fn *row = rows[MIG_OP_INVOKE];
+    size_t i = 0;
+
+    while (row[i] != stage_once)
+        i++;
+    run(op, row, i + 1);
+}
+
+static const struct once_kind invocations = {IDEM_INVOKE, go_on, op_give};
+
+mig_status stage_once(struct op *op)
+{
+    struct arena_text asked;
+
+    if (!op->header.idempotency_key.len) {
+        if (op->cap->policy && op->cap->policy->require_key)
+            return op_fail(op, MIG_INVALID_REQUEST, "idempotency_key_required",
+                           "the capability asks for an idempotency_key");
+        return MIG_OK;
+    }
+    text_init(&asked, op->arena, op->payload.len + 2);
+    if (op->payload_value)
+        json_canon(op->payload_value, &asked);
+    else
+        text_add(&asked, S("{}"));
+    if (asked.has_failed)
+        return op_fail(op, MIG_BACKPRESSURE, "memory", "the payload needs too much memory");
+    return once_begin(op, &invocations, str_of(op->cap->id), text_str(&asked));
+}
+
+/* --- start -------------------------------------------------------------------------------------- */
+
 static void run_submitted(struct task *t)
 {
     struct op *op = container_of(t, struct op, task);
-    run(op, rows[op->in.operation]);
+    run(op, rows[op->in.operation], 0);
 }
 
 static void run_nested(struct task *t)
 {
-    run(container_of(t, struct op, task), nested_row);
+    run(container_of(t, struct op, task), nested_row, 0);
 }
 
 static struct op *op_new(struct call *parent, struct arena *a, struct instance *instance)
@@ -303,13 +343,21 @@ static void run_done(struct call *parent, struct strand_event *e)
         loop_post(op->home, &op->task);
 }
 
+/* What a stream is refused with before it was opened is an ordinary error. */
+static bool is_frame(const struct op *op, mig_status status)
+{
+    return op->frames.style == STYLE_FRAMES && !op->done &&
+           (status == MIG_OK || op->is_open || op->in.flags & MIG_SUBMIT_ALWAYS_FRAMES);
+}
+
 void op_answer(struct op *op, const struct call_result *r, str envelope)
 {
     if (broken(op->is_answered))
         return;
     op->is_answered = true;
     inflight_remove(op->core->inflight, &op->inflight, loop_now_ms(op->home));
-    concurrency_leave(op);
+    limits_leave(op, r->status == MIG_OK);
+    once_end(op);
     list_remove(&op->child.link);
     op->out = (mig_outcome){
         .struct_size = sizeof op->out,
@@ -321,7 +369,7 @@ void op_answer(struct op *op, const struct call_result *r, str envelope)
         .retry = r->retry,
         .envelope = envelope,
         .message_id = op->header.message_id,
-        .flags = (op->frames.style == STYLE_FRAMES && !op->done ? MIG_OUTCOME_FRAME : 0) |
+        .flags = (is_frame(op, r->status) ? MIG_OUTCOME_FRAME : 0) |
                  (op->is_open ? MIG_OUTCOME_OPEN : 0),
     };
     if (op->answered_here) {
@@ -335,10 +383,8 @@ void op_answer(struct op *op, const struct call_result *r, str envelope)
 
 void op_answer_error(struct op *op, const struct call_result *r)
 {
-    bool is_frame = op->frames.style == STYLE_FRAMES;
-
     op_answer(op, r,
-              op->done   ? (str){NULL, 0}
-              : is_frame ? envelope_error_frame(op, r)
-                         : envelope_error(op, r));
+              op->done                  ? (str){NULL, 0}
+              : is_frame(op, r->status) ? envelope_error_frame(op, r)
+                                        : envelope_error(op, r));
 }

@@ -2,7 +2,7 @@
  * generation. Texts belong to the generation. */
 #ifndef CORE_POLICY_H
 #define CORE_POLICY_H
-#include "base/str.h"
+#include "core/rate.h"
 
 struct policy {
     str server_id;
@@ -18,6 +18,10 @@ struct policy {
     uint64_t drain_streams_ms, drain_grace_ms;
     bool is_cursor_latest; /* SUBSCRIBE without a cursor: live only */
     uint64_t consumer_ttl_ms, replay_rate, replay_quota;
+    uint64_t idempotency_ttl_ms;
+    struct rate tenant_rate, client_rate;
+    bool has_rates;            /* one of them is set */
+    bool is_tenant_registered; /* only tenants of the registry */
 };
 
 enum { POLICY_DEADLINE_MS = 30000, POLICY_HOPS_MAX = 8, POLICY_RETRY_AFTER_MS = 1000 };

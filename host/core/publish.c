@@ -1,7 +1,9 @@
 /* PUBLISH (MIG v0.1 5.4). */
 #include "base/check.h"
+#include "base/json_canon.h"
 #include "core/events.h"
 #include "core/names.h"
+#include "core/once.h"
 #include "core/op.h"
 
 enum { KEY_MAX = 255 };
@@ -38,12 +40,27 @@ static mig_status fail_store(struct op *op, mig_status status)
     return op_fail(op, MIG_UNAVAILABLE, "event_store", "the event could not be stored");
 }
 
-static void answer(struct op *op, const struct event *e, str topic)
+struct publishing {
+    struct publication publication;
+    struct op *op;
+};
+
+/* ack->json: the members behind the header. */
+static void give(struct op *op, const struct call_result *ack)
 {
     struct arena_text t;
 
     text_init(&t, op->arena, 768);
     envelope_header(op, &t);
+    text_add(&t, ack->json);
+    op_answer(op, &(struct call_result){0}, text_str(&t));
+}
+
+static void answer(struct op *op, const struct event *e, str topic)
+{
+    struct arena_text t;
+
+    text_init(&t, op->arena, 256);
     text_add(&t, S(",\"topic\":\""));
     text_add(&t, topic);
     text_add(&t, S("\",\"event_id\":\""));
@@ -51,13 +68,10 @@ static void answer(struct op *op, const struct event *e, str topic)
     text_add(&t, S("\",\"sequence\":"));
     text_addu(&t, e->seq);
     text_add(&t, S(",\"accepted\":true}"));
-    op_answer(op, &(struct call_result){0}, text_str(&t));
+    const struct call_result ack = {.json = text_str(&t)};
+    if (!once_keep(op, &ack))
+        give(op, &ack);
 }
-
-struct publishing {
-    struct publication publication;
-    struct op *op;
-};
 
 /* Home loop: the event is in the log, or could not be written. */
 static void published(struct publication *p, mig_status status)
@@ -74,10 +88,60 @@ static void published(struct publication *p, mig_status status)
     event_unref(e);
 }
 
+static str event_key(const struct op *op)
+{
+    return json_string(json_have(op->doc.root, S("key")));
+}
+
+static mig_status publish(struct op *op)
+{
+    struct publishing *g = arena_zero(op->arena, sizeof *g);
+    str topic = {NULL, 0};
+
+    mig_status status = topic_of_op(op, &topic);
+    if (status != MIG_OK)
+        return status;
+    struct topic *log = g ? topic_of(op->core, op->header.tenant_id, topic) : NULL;
+    struct event *e = log ? event_of_op(op, event_key(op), op->payload) : NULL;
+    if (!e)
+        return op_fail(op, MIG_BACKPRESSURE, "memory", "no room for the event or its topic");
+    *g = (struct publishing){{.topic = log, .event = e, .done = published}, op};
+    struct publication *p = &g->publication;
+    p->request.loop = op->home;
+    status = topic_publish(p);
+    if (status == MIG_OK)
+        return OP_WAITS;
+    event_unref(p->event);
+    return fail_store(op, status);
+}
+
+/* The one before it was not written: now it is its turn. */
+static void go_on(struct op *op)
+{
+    if (publish(op) != OP_WAITS)
+        op_answer_error(op, &op->error);
+}
+
+/* What was published under the key before is acknowledged again. */
+static mig_status begin_once(struct op *op, str topic)
+{
+    static const struct once_kind publications = {IDEM_PUBLISH, go_on, give};
+    struct arena_text asked;
+
+    text_init(&asked, op->arena, op->payload.len + 64);
+    text_add_json(&asked, event_key(op));
+    if (op->payload_value)
+        json_canon(op->payload_value, &asked);
+    else
+        text_add(&asked, S("{}"));
+    if (asked.has_failed)
+        return op_fail(op, MIG_BACKPRESSURE, "memory", "the payload needs too much memory");
+    return once_begin(op, &publications, topic, text_str(&asked));
+}
+
 mig_status stage_publish(struct op *op)
 {
     const json_value *key = json_have(op->doc.root, S("key"));
-    struct publishing *g = arena_zero(op->arena, sizeof *g);
     str topic = {NULL, 0};
 
     mig_status status = topic_of_op(op, &topic);
@@ -89,16 +153,7 @@ mig_status stage_publish(struct op *op)
         op->payload = S("{}");
     if (op->payload.ptr[0] != '{')
         return op_fail(op, MIG_INVALID_REQUEST, "invalid_payload", "payload must be an object");
-    struct topic *log = g ? topic_of(op->core, op->header.tenant_id, topic) : NULL;
-    struct event *e = log ? event_of_op(op, json_string(key), op->payload) : NULL;
-    if (!e)
-        return op_fail(op, MIG_BACKPRESSURE, "memory", "no room for the event or its topic");
-    *g = (struct publishing){{.topic = log, .event = e, .done = published}, op};
-    struct publication *p = &g->publication;
-    p->request.loop = op->home;
-    status = topic_publish(p);
-    if (status == MIG_OK)
-        return OP_WAITS;
-    event_unref(p->event);
-    return fail_store(op, status);
+    if (op->header.idempotency_key.len)
+        status = begin_once(op, topic);
+    return status == MIG_OK ? publish(op) : status;
 }

@@ -1,114 +1,153 @@
-/* Step 13: how many invocations may be in flight, on the node and per tenant. */
-#include "base/check.h"
-#include "core/op.h"
 #include "core/quota.h"
+#include "base/check.h"
+#include "core/core.h"
+#include "store/store.h"
 
-#include <stdlib.h>
-
-/* One per tenant that has called since the start; bounded, so hostile tenant names share the last
- * one. Any thread. */
-struct tenant_load {
-    struct stripe_item item;
-    _Atomic uint64_t inflight;
-    char tenant[65];
-};
-
-enum { TENANTS_MAX = 65536 };
-
-struct quota {
-    struct stripe_map tenants;
-    _Atomic size_t count;
-    struct tenant_load overflow;
-};
-
-static bool equal(const struct stripe_item *item, const void *key)
+void quota_set(struct tenants *all, struct tenant *t, const struct quota_spec *spec)
 {
-    const struct tenant_load *l = container_of(item, struct tenant_load, item);
-    return str_eq(str_of(l->tenant), *(const str *)key);
-}
+    struct stripe *s = tenant_lock(all, t);
+    struct tenant_quota *q = &t->quota;
 
-struct quota *quota_new(void)
-{
-    struct quota *q = aligned_alloc(64, (sizeof *q + 63) / 64 * 64);
-
-    must(q);
-    memset(q, 0, sizeof *q);
-    stripe_init(&q->tenants, equal);
-    return q;
-}
-
-void quota_free(struct quota *q)
-{
-    if (!q)
-        return;
-    for (size_t i = 0; i < STRIPES; i++)
-        for (size_t b = 0; q->tenants.stripes[i].buckets && b <= q->tenants.stripes[i].mask; b++)
-            for (struct stripe_item *at = q->tenants.stripes[i].buckets[b], *next; at; at = next) {
-                next = at->next;
-                free(container_of(at, struct tenant_load, item));
-            }
-    stripe_deinit(&q->tenants);
-    free(q);
-}
-
-static struct tenant_load *load_new(struct quota *q, str tenant)
-{
-    struct tenant_load *l = NULL;
-
-    if (atomic_fetch_add(&q->count, 1) < TENANTS_MAX)
-        l = calloc(1, sizeof *l);
-    if (!l) {
-        atomic_fetch_sub(&q->count, 1);
-        return NULL;
+    if (!q->max || q->window_ms != spec->window_ms) {
+        q->window_ms = spec->window_ms;
+        q->used = q->began_ms = q->reserved = 0;
+        q->epoch++;
     }
-    memcpy(l->tenant, tenant.ptr, tenant.len);
-    return l;
+    q->max = spec->max;
+    atomic_store(&t->has_quota, true);
+    stripe_unlock(s);
 }
 
-static struct tenant_load *load_of(struct quota *q, str tenant)
+/* Under the lock: a window that is over makes place for the next one. */
+static void roll(struct tenant_quota *q, uint64_t now_ms)
 {
-    uint64_t hash = str_hash(tenant);
-    struct stripe *s = stripe_lock(&q->tenants, hash);
-    struct stripe_item *item = stripe_find(&q->tenants, s, hash, &tenant);
-    struct tenant_load *l = item ? container_of(item, struct tenant_load, item) : NULL;
+    if (!q->window_ms || (now_ms >= q->began_ms && now_ms - q->began_ms < q->window_ms))
+        return;
+    q->began_ms = now_ms;
+    q->used = q->reserved = 0;
+    q->epoch++;
+    q->is_dirty = true;
+}
 
-    if (!l && (l = load_new(q, tenant)) && !stripe_add(s, &l->item, hash)) {
-        free(l);
-        l = NULL;
+static uint64_t used(const struct tenant *t)
+{
+    return t->quota.window_ms ? t->quota.used : atomic_load(&t->done);
+}
+
+static bool is_left(const struct tenant *t)
+{
+    return used(t) + t->quota.reserved < t->quota.max;
+}
+
+uint64_t quota_take(struct tenants *all, struct tenant *t, uint64_t now_ms, uint64_t *ret_wait_ms)
+{
+    struct stripe *s = tenant_lock(all, t);
+    struct tenant_quota *q = &t->quota;
+    uint64_t epoch = 0;
+
+    roll(q, now_ms);
+    if (is_left(t)) {
+        q->reserved++;
+        epoch = q->epoch;
+    } else {
+        *ret_wait_ms = q->window_ms ? q->began_ms + q->window_ms - now_ms : 0;
     }
     stripe_unlock(s);
-    return l ? l : &q->overflow;
+    return epoch;
 }
 
-static mig_status full(struct op *op, const char *reason, const char *message)
+void quota_return(struct tenants *all, struct tenant *t, uint64_t epoch, bool is_used)
 {
-    mig_status status = op_fail(op, MIG_BACKPRESSURE, reason, message);
+    struct stripe *s = tenant_lock(all, t);
+    struct tenant_quota *q = &t->quota;
 
-    op->error.retry_after_ms = 1000;
-    return status;
+    if (is_used)
+        atomic_fetch_add(&t->done,
+                         1); /* under the lock: neither counted twice nor for a moment not */
+    if (q->epoch == epoch) {
+        q->reserved--;
+        q->used += is_used && q->window_ms;
+        q->is_dirty |= is_used && q->window_ms;
+    }
+    stripe_unlock(s);
 }
 
-mig_status stage_concurrency(struct op *op)
+bool quota_is_used_up(struct tenants *all, struct tenant *t, uint64_t now_ms)
 {
-    const struct policy *p = &op->gen->policy;
-    struct core *core = op->core;
+    struct stripe *s = tenant_lock(all, t);
+    bool is_used_up = false;
 
-    op->load = load_of(core->quota, op->header.tenant_id);
-    op->is_counted = true;
-    uint64_t mine = atomic_fetch_add(&op->load->inflight, 1) + 1;
-    uint64_t all = atomic_fetch_add(&core->inflight_count, 1) + 1;
-    if (all > p->max_inflight)
-        return full(op, "max_inflight", "the node has too many invocations in flight");
-    if (mine > p->max_inflight_tenant)
-        return full(op, "max_inflight_tenant", "the tenant has too many invocations in flight");
-    return MIG_OK;
+    if (t->quota.max) {
+        roll(&t->quota, now_ms);
+        is_used_up = !is_left(t);
+    }
+    stripe_unlock(s);
+    return is_used_up;
 }
 
-void concurrency_leave(struct op *op)
+/* --- for people --------------------------------------------------------------------------------- */
+
+static void add(const struct tenant *t, struct buf *out)
 {
-    if (!op->is_counted)
+    buf_addz(out, "{\"tenant_id\":");
+    buf_add_json(out, str_of(t->name));
+    buf_addz(out, ",\"max_invocations\":");
+    buf_addu(out, t->quota.max);
+    if (!t->quota.window_ms)
         return;
-    op->is_counted = false;
-    atomic_fetch_sub(&op->load->inflight, 1);
-    atomic_fetch_sub(&op->core->inflight_count, 1);
+    buf_addz(out, ",\"window_seconds\":");
+    buf_addu(out, t->quota.window_ms / 1000);
+}
+
+void quota_json(struct tenants *all, struct tenant *t, struct buf *out)
+{
+    struct stripe *s = tenant_lock(all, t);
+
+    add(t, out);
+    stripe_unlock(s);
+}
+
+void quota_json_used(struct tenants *all, struct tenant *t, uint64_t now_ms, struct buf *out)
+{
+    struct stripe *s = tenant_lock(all, t);
+
+    roll(&t->quota, now_ms);
+    add(t, out);
+    buf_addz(out, ",\"used\":");
+    buf_addu(out, used(t));
+    stripe_unlock(s);
+}
+
+/* --- rows: four numbers, least significant byte first ------------------------------------------- */
+
+void quota_row(const struct tenant *t, char ret_row[QUOTA_ROW])
+{
+    const struct tenant_quota *q = &t->quota;
+    const uint64_t numbers[] = {q->max, q->window_ms, q->began_ms, q->used};
+
+    for (size_t i = 0; i < QUOTA_ROW; i++)
+        ret_row[i] = (char)(numbers[i / 8] >> i % 8 * 8);
+}
+
+static void load(void *arg, struct store_tenant tenant, const struct store_row *row)
+{
+    struct core *core = arg;
+    uint64_t n[QUOTA_ROW / 8] = {0};
+
+    if (row->value.len != QUOTA_ROW)
+        return;
+    for (size_t i = 0; i < QUOTA_ROW; i++)
+        n[i / 8] |= (uint64_t)(unsigned char)row->value.ptr[i] << i % 8 * 8;
+    struct tenant *t = tenant_of(core->tenants, tenant.id);
+    if (!n[0] || tenant_is_shared(t))
+        return;
+    t->quota =
+        (struct tenant_quota){.max = n[0], .window_ms = n[1], .began_ms = n[2], .used = n[3]};
+    t->quota.epoch = 1;
+    atomic_store(&t->has_quota, true);
+}
+
+bool quota_open(struct core *core, struct diag *d)
+{
+    return store_each_row(core->store, STORE_QUOTA, load, core, d);
 }

@@ -1,6 +1,7 @@
 /* Step 1, second half: whose request it is (MIG v0.1 section 3). */
 #include "core/names.h"
 #include "core/op.h"
+#include "core/tenants.h"
 
 static bool is_placeholder(const struct policy *p, str tenant)
 {
@@ -8,6 +9,13 @@ static bool is_placeholder(const struct policy *p, str tenant)
         if (str_eq(p->placeholder_tenants[i], tenant))
             return true;
     return false;
+}
+
+static bool is_registered(struct core *core, str name)
+{
+    struct tenant *t = tenant_find(core->tenants, name);
+
+    return t && atomic_load(&t->is_registered);
 }
 
 mig_status stage_tenant(struct op *op)
@@ -28,6 +36,8 @@ mig_status stage_tenant(struct op *op)
                        "tenant_id does not match authenticated principal");
     if (!name_is_tenant(body))
         return op_fail(op, MIG_INVALID_REQUEST, "tenant_required", "tenant_id is required");
+    if (op->gen->policy.is_tenant_registered && !is_registered(op->core, body))
+        return op_fail(op, MIG_FORBIDDEN, "tenant_not_registered", "the tenant is not registered");
     op->header.tenant_id = body;
     return MIG_OK;
 }

@@ -379,6 +379,7 @@ static void open_call(struct visit *v)
     struct core *core = core_of(x->loop);
 
     fill(v);
+    v->principal->remote = v->request.remote;
     v->call = call_open(core_loop_of(core, x->loop)->calls, &(struct call_spec){
                                                                 .kind = &kind,
                                                                 .instance = v->route->instance,

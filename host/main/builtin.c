@@ -3,7 +3,7 @@
 #include <stddef.h>
 
 extern const mig_plugin_entry_t mig_plugin_entry_echo, mig_plugin_entry_http_binding,
-    mig_plugin_entry_ws_binding, mig_plugin_entry_admin, mig_plugin_entry_lua;
+    mig_plugin_entry_ws_binding, mig_plugin_entry_admin, mig_plugin_entry_pro, mig_plugin_entry_lua;
 
 const struct module_builtin *builtin_modules(void)
 {
@@ -11,6 +11,7 @@ const struct module_builtin *builtin_modules(void)
         {"http-binding", &mig_plugin_entry_http_binding},
         {"ws-binding", &mig_plugin_entry_ws_binding},
         {"admin", &mig_plugin_entry_admin},
+        {"pro", &mig_plugin_entry_pro},
         {"echo", &mig_plugin_entry_echo},
         {"lua", &mig_plugin_entry_lua},
         {NULL, NULL},

@@ -2,28 +2,19 @@
  * there; what lives on loops is collected by a message to each. */
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/json.h"
 #include "core/inflight.h"
 #include "core/life.h"
 #include "core/metrics.h"
 #include "core/op.h"
 #include "main/control_lists.h"
+#include "main/control_own.h"
 #include "main/logwriter.h"
 #include "main/node.h"
 #include "main/upsert.h"
 
 #include <stdlib.h>
 
-typedef void (*verb_done)(void *arg, mig_status status, str json, str message, str details);
-
-struct verb_call {
-    struct node *node;
-    const json_value *args;
-    verb_done done;
-    void *arg;
-};
-
-static void say(const struct verb_call *v, struct buf *json)
+void verb_say(const struct verb_call *v, struct buf *json)
 {
     if (json->has_failed)
         v->done(v->arg, MIG_INTERNAL, S(""), S("out of memory"), S(""));
@@ -32,8 +23,8 @@ static void say(const struct verb_call *v, struct buf *json)
     buf_deinit(json);
 }
 
-static void refuse(const struct verb_call *v, mig_status status, const char *reason,
-                   const char *message)
+void verb_refuse(const struct verb_call *v, mig_status status, const char *reason,
+                 const char *message)
 {
     struct buf details;
 
@@ -51,9 +42,35 @@ static bool arg_bool(const struct verb_call *v, str name)
     return json_is_bool(json_get(v->args, name), &is) && is;
 }
 
-static str arg_text(const struct verb_call *v, str name)
+str verb_text(const struct verb_call *v, str name)
 {
     return json_string(json_get(v->args, name));
+}
+
+const json_value *verb_body(const struct verb_call *v)
+{
+    return json_have(v->args, S("body"));
+}
+
+str verb_member(const struct verb_call *v, str name)
+{
+    return json_string(json_have(verb_body(v), name));
+}
+
+struct verb_later *verb_later(const struct verb_call *v)
+{
+    struct verb_later *l = malloc(sizeof *l);
+
+    must(l);
+    l->call = *v;
+    l->call.args = NULL;
+    buf_init(&l->json, BUF_MAX);
+    return l;
+}
+
+void verb_refuse_store(const struct verb_call *v)
+{
+    verb_refuse(v, MIG_UNAVAILABLE, "store", "it could not be stored");
 }
 
 /* --- reload ------------------------------------------------------------------------------------- */
@@ -66,14 +83,15 @@ struct reload_wait {
 };
 
 /* The descriptor in force, as normalized. */
-static str descriptor_of(const struct reload_wait *w)
+static void add_descriptor(const struct reload_wait *w, struct buf *out)
 {
     struct capability_family *f = map_get(&w->node->core->current->families, str_of(w->id));
 
     for (size_t i = 0; f && i < f->count; i++)
-        if (!strcmp(f->versions[i]->version, w->version))
-            return f->versions[i]->descriptor;
-    return S("{}");
+        if (!strcmp(f->versions[i]->version, w->version)) {
+            list_descriptor(f->versions[i], out);
+            buf_addc(out, '}');
+        }
 }
 
 static void reloaded(void *arg, bool is_ok, str json, const struct diag *d)
@@ -83,7 +101,9 @@ static void reloaded(void *arg, bool is_ok, str json, const struct diag *d)
 
     buf_init(&details, BUF_MAX);
     if (is_ok) {
-        w->done(w->arg, MIG_OK, w->id ? descriptor_of(w) : json, S(""), S(""));
+        if (w->id)
+            add_descriptor(w, &details);
+        w->done(w->arg, MIG_OK, w->id ? buf_str(&details) : json, S(""), S(""));
     } else {
         buf_addz(&details, "{\"reason\":\"invalid_configuration\",\"findings\":");
         diag_json(d, &details);
@@ -116,7 +136,7 @@ static void verb_reload(const struct verb_call *v)
 
 static void verb_manifest(const struct verb_call *v)
 {
-    CLEANUP(str_freep) char *text = str_dup(arg_text(v, S("text")));
+    CLEANUP(str_freep) char *text = str_dup(verb_text(v, S("text")));
 
     start_reload(v, &(struct reload_ask){.is_dry_run = arg_bool(v, S("dry_run")), .manifest = text},
                  S(""), S(""));
@@ -134,12 +154,12 @@ static struct instance *serving(struct node *n, str name)
 
 static void verb_plugin_reload(const struct verb_call *v)
 {
-    struct instance *i = serving(v->node, arg_text(v, S("name")));
+    struct instance *i = serving(v->node, verb_text(v, S("name")));
 
     if (i)
         start_reload(v, &(struct reload_ask){.fresh = i->name}, S(""), S(""));
     else
-        refuse(v, MIG_NOT_FOUND, "plugin_not_found", "no such plugin");
+        verb_refuse(v, MIG_NOT_FOUND, "plugin_not_found", "no such plugin");
 }
 
 /* --- capabilities ------------------------------------------------------------------------------- */
@@ -200,7 +220,7 @@ static void verb_capability_put(const struct verb_call *v)
 
     must(a);
     if (fault) {
-        refuse(v, MIG_INVALID_REQUEST, "invalid_capability", fault);
+        verb_refuse(v, MIG_INVALID_REQUEST, "invalid_capability", fault);
     } else {
         text_init(&t, a, 1024);
         json_write(body, &t);
@@ -213,7 +233,7 @@ static void verb_capability_put(const struct verb_call *v)
 
 static void verb_capability_delete(const struct verb_call *v)
 {
-    str id = arg_text(v, S("id"));
+    str id = verb_text(v, S("id"));
     struct arena_pool pool = {0};
     struct arena *a = arena_new(&pool, 64 << 20);
     struct json have;
@@ -225,10 +245,11 @@ static void verb_capability_delete(const struct verb_call *v)
     if (is_there)
         replace_capability(v, a, id, (str){NULL, 0}, S(""));
     else if (map_get(&v->node->core->current->families, id))
-        refuse(v, MIG_FORBIDDEN, "not_an_upsert",
-               "the capability comes from a provider; remove that from the manifest or the folder");
+        verb_refuse(
+            v, MIG_FORBIDDEN, "not_an_upsert",
+            "the capability comes from a provider; remove that from the manifest or the folder");
     else
-        refuse(v, MIG_NOT_FOUND, "capability_not_found", "capability not found");
+        verb_refuse(v, MIG_NOT_FOUND, "capability_not_found", "capability not found");
     arena_unref(a);
     arena_pool_deinit(&pool);
 }
@@ -241,7 +262,7 @@ static void tell(const struct verb_call *v, void (*list)(struct node *n, struct 
 
     buf_init(&out, BUF_MAX);
     list(v->node, &out);
-    say(v, &out);
+    verb_say(v, &out);
 }
 
 static void verb_generations(const struct verb_call *v)
@@ -280,7 +301,7 @@ static void verb_metrics(const struct verb_call *v)
     buf_add_json(&out, buf_str(&text));
     buf_addc(&out, '}');
     buf_deinit(&text);
-    say(v, &out);
+    verb_say(v, &out);
 }
 
 static void verb_config(const struct verb_call *v)
@@ -289,7 +310,7 @@ static void verb_config(const struct verb_call *v)
 
     buf_init(&out, BUF_MAX);
     settings_json(reload_settings(v->node->reloader), &out);
-    say(v, &out);
+    verb_say(v, &out);
 }
 
 static void verb_health(const struct verb_call *v)
@@ -298,35 +319,36 @@ static void verb_health(const struct verb_call *v)
 
     buf_init(&out, BUF_MAX);
     list_health(v->node, arg_bool(v, S("detailed")), &out);
-    say(v, &out);
+    verb_say(v, &out);
 }
 
 static void verb_plugin(const struct verb_call *v)
 {
-    struct instance *i = serving(v->node, arg_text(v, S("name")));
+    struct instance *i = serving(v->node, verb_text(v, S("name")));
     struct buf out;
 
     if (!i) {
-        refuse(v, MIG_NOT_FOUND, "plugin_not_found", "no such plugin");
+        verb_refuse(v, MIG_NOT_FOUND, "plugin_not_found", "no such plugin");
         return;
     }
     buf_init(&out, BUF_MAX);
     list_plugin(v->node, i, &out);
-    say(v, &out);
+    verb_say(v, &out);
 }
 
 static void verb_capability(const struct verb_call *v)
 {
-    struct capability_family *f = map_get(&v->node->core->current->families, arg_text(v, S("id")));
+    struct capability_family *f = map_get(&v->node->core->current->families, verb_text(v, S("id")));
     struct buf out;
 
     if (!f) {
-        refuse(v, MIG_NOT_FOUND, "capability_not_found", "capability not found");
+        verb_refuse(v, MIG_NOT_FOUND, "capability_not_found", "capability not found");
         return;
     }
     buf_init(&out, BUF_MAX);
-    buf_add(&out, f->versions[0]->descriptor);
-    say(v, &out);
+    list_descriptor(f->versions[0], &out);
+    buf_addc(&out, '}');
+    verb_say(v, &out);
 }
 
 static void verb_connections(const struct verb_call *v)
@@ -334,10 +356,7 @@ static void verb_connections(const struct verb_call *v)
     tell(v, list_connections);
 }
 
-static const struct {
-    const char *name;
-    void (*run)(const struct verb_call *v);
-} verbs[] = {
+static const struct verb verbs[] = {
     {"reload", verb_reload},
     {"manifest", verb_manifest},
     {"generations", verb_generations},
@@ -354,7 +373,15 @@ static const struct {
     {"health", verb_health},
     {"metrics", verb_metrics},
     {"config", verb_config},
+    {NULL, NULL},
 };
+
+static const struct verb *verb_named(const struct verb *list, str name)
+{
+    while (list->name && !str_eq(name, str_of(list->name)))
+        list++;
+    return list->name ? list : NULL;
+}
 
 void control_verb(struct core *core, str verb, str args,
                   void (*done)(void *arg, mig_status status, str json, str message, str details),
@@ -364,20 +391,21 @@ void control_verb(struct core *core, str verb, str args,
     struct arena *a = arena_new(&pool, 64 << 20);
     struct verb_call v = {.node = node_of(core), .done = done, .arg = arg};
     struct json doc = {0};
-    size_t i = 0;
+    const struct verb *found = verb_named(verbs, verb);
 
     must(a);
-    while (i < countof(verbs) && !str_eq(verb, str_of(verbs[i].name)))
-        i++;
-    if (i == countof(verbs)) {
-        refuse(&v, MIG_NOT_FOUND, "unknown_verb", "no such control verb");
+    found = found ? found : verb_named(control_pro_verbs, verb);
+    found = found ? found : verb_named(control_cloud_verbs, verb);
+    if (!found) {
+        verb_refuse(&v, MIG_NOT_FOUND, "unknown_verb", "no such control verb");
     } else if (!json_parse(&doc, a, args, NULL) || !json_is_object(doc.root)) {
-        refuse(&v, MIG_INVALID_REQUEST, "invalid_arguments", "the arguments are no JSON object");
+        verb_refuse(&v, MIG_INVALID_REQUEST, "invalid_arguments",
+                    "the arguments are no JSON object");
     } else if (!core->current) {
-        refuse(&v, MIG_UNAVAILABLE, "stopping", "the gateway is starting or stopping");
+        verb_refuse(&v, MIG_UNAVAILABLE, "stopping", "the gateway is starting or stopping");
     } else {
         v.args = doc.root;
-        verbs[i].run(&v);
+        found->run(&v);
     }
     arena_unref(a);
     arena_pool_deinit(&pool);

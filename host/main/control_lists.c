@@ -1,6 +1,7 @@
 #include "main/control_lists.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "core/idem.h"
 #include "core/inflight.h"
 #include "core/metrics.h"
 #include "core/op.h"
@@ -266,6 +267,15 @@ void list_instances(struct node *n, struct buf *out)
     buf_addz(out, "]}");
 }
 
+void list_descriptor(const struct capability *c, struct buf *out)
+{
+    buf_add(out, (str){c->descriptor.ptr, c->descriptor.len - 1});
+    if (!c->policy)
+        return;
+    buf_addz(out, ",\"policy\":");
+    buf_add(out, c->policy->json);
+}
+
 void list_capabilities(struct node *n, struct buf *out)
 {
     const struct gen *g = n->core->current;
@@ -274,7 +284,7 @@ void list_capabilities(struct node *n, struct buf *out)
     for (size_t i = 0; i < g->capability_count; i++) {
         const struct capability *c = g->capabilities[i];
         buf_addz(out, i ? "," : "");
-        buf_add(out, (str){c->descriptor.ptr, c->descriptor.len - 1});
+        list_descriptor(c, out);
         buf_addz(out, ",\"provider\":{\"type\":\"plugin\",\"plugin\":");
         buf_add_json(out, c->provider);
         buf_addz(out, "}}");
@@ -422,6 +432,23 @@ static uint64_t resident_bytes(void)
     return resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+static void list_governance(struct node *n, struct buf *out)
+{
+    struct idem_stats s;
+
+    idem_stats(n->core->idem, &s);
+    one(out, "mig_idempotency_entries", "gauge", "Results kept for repetitions.",
+        (double)s.entries);
+    one(out, "mig_idempotency_bytes", "gauge", "Their memory.", (double)s.bytes);
+    one(out, "mig_idempotency_replays_total", "counter", "Answers given again.", (double)s.replays);
+    one(out, "mig_idempotency_evicted_total", "counter", "Results that had to make room.",
+        (double)s.evicted);
+    one(out, "mig_idempotency_unstored_total", "counter", "Results that the store did not take.",
+        (double)s.unstored);
+    one(out, "mig_rate_peers", "gauge", "Addresses that the rate limit knows now.",
+        (double)rate_table_count(n->core->peers));
+}
+
 void list_metrics(struct node *n, struct buf *out)
 {
     struct core *core = n->core;
@@ -452,6 +479,7 @@ void list_metrics(struct node *n, struct buf *out)
     one(out, "mig_pool_busy", "gauge", "Pool threads at work.", (double)busy);
     one(out, "mig_kv_keys", "gauge", "Keys in the store.", (double)keys);
     one(out, "mig_kv_bytes", "gauge", "Bytes in the store.", (double)bytes);
+    list_governance(n, out);
     one(out, "mig_log_dropped_total", "counter", "Log lines dropped.", (double)logwriter_dropped());
     one(out, "mig_bugs_total", "counter", "Broken invariants survived.",
         (double)check_broken_count());

@@ -7,6 +7,8 @@ void list_generations(struct node *n, struct buf *out);
 void list_plugins(struct node *n, struct buf *out);
 void list_plugin(struct node *n, struct instance *i, struct buf *out);
 void list_instances(struct node *n, struct buf *out);
+/* The MIG descriptor with its policy, without the closing brace. */
+void list_descriptor(const struct capability *c, struct buf *out);
 void list_capabilities(struct node *n, struct buf *out);
 void list_connections(struct node *n, struct buf *out);
 void list_loops(struct node *n, struct buf *out);

@@ -2,9 +2,13 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/accounts.h"
 #include "core/consumers.h"
 #include "core/events.h"
+#include "core/idem.h"
 #include "core/op.h"
+#include "core/quota.h"
+#include "core/usage.h"
 #include "edge/front.h"
 #include "edge/identity.h"
 #include "edge/socket.h"
@@ -362,14 +366,22 @@ static struct store *open_store(const struct settings *s, struct diag *d)
     return s->data_dir ? store_open_sqlite(&how, d) : store_open_memory(&how, d);
 }
 
+/* Idempotent results in memory need no copy in a store that is memory itself. */
+static bool open_idem(struct node *n, bool is_kept, struct diag *d)
+{
+    return idem_open(&n->core->idem, is_kept ? n->store : NULL, clock_wall_ms(), d);
+}
+
 /* What the node knew when it stopped. */
-static void load_data(struct node *n)
+static void load_data(struct node *n, const struct settings *s)
 {
     struct diag d;
 
     diag_init(&d);
     n->core->store = n->store;
-    if (!events_open(n->core, &d) || !consumers_open(n->core, &d)) {
+    if (!events_open(n->core, &d) || !consumers_open(n->core, &d) || !quota_open(n->core, &d) ||
+        !usage_open(n->core, &d) || !accounts_open(n->core, &d) ||
+        !open_idem(n, s->data_dir != NULL, &d)) {
         findings_print(&d, stderr);
         _exit(1); /* nothing runs yet that would have to end */
     }
@@ -378,8 +390,11 @@ static void load_data(struct node *n)
 
 static void close_data(struct core *core)
 {
+    usage_flush(core);
     if (core->store)
         store_close(core->store);
+    accounts_close(core);
+    idem_close(core->idem);
     events_close(core);
     consumers_close(core);
 }
@@ -470,7 +485,7 @@ int node_run(const struct settings_source *src, const struct settings *s, bool *
     }
     make_loops(&n);
     make_core(&n, s);
-    load_data(&n);
+    load_data(&n, s);
     if (!keys_open(n.core, s))
         _exit(1); /* it was said why; nothing runs yet */
     n.reloader = reloader_new(n.core, n.modules, src);

@@ -52,6 +52,13 @@ static void fill_core(struct gen *g, const struct settings *s)
         .consumer_ttl_ms = (uint64_t)s->consumer_ttl_s * 1000,
         .replay_rate = (uint64_t)s->replay_rate,
         .replay_quota = (uint64_t)s->replay_quota,
+        .idempotency_ttl_ms = (uint64_t)s->idempotency_ttl_s * 1000,
+        .tenant_rate =
+            rate_of((uint64_t)s->rate_limit_tenant_rps, (uint64_t)s->rate_limit_tenant_burst),
+        .client_rate =
+            rate_of((uint64_t)s->rate_limit_client_rps, (uint64_t)s->rate_limit_client_burst),
+        .has_rates = s->rate_limit_tenant_rps || s->rate_limit_client_rps,
+        .is_tenant_registered = str_eq(str_of(s->tenant_mode), S("registered")),
     };
 }
 
@@ -94,4 +101,46 @@ void policy_fill(struct gen *g, const struct settings *s, struct tls_context *tl
     f->policy.rules_version = str_hash(f->policy.rules.issuer) * 31 +
                               str_hash(f->policy.rules.audience) * 2 + s->jwt_require_exp;
     g->edge = f;
+}
+
+/* --- capabilities ------------------------------------------------------------------------------- */
+
+static const struct cap_policy *cap_policy_of(struct gen *g, const struct manifest_policy *m)
+{
+    str *tags = arena_zero(g->arena, (m->tags.count + 1) * sizeof *tags);
+
+    must(tags);
+    for (size_t i = 0; i < m->tags.count; i++)
+        tags[i] = str_of(m->tags.items[i]);
+    const struct cap_policy p = {
+        .require_key = m->require_key,
+        .is_idempotent = m->is_idempotent,
+        .max_attempts = m->max_attempts ? (uint32_t)m->max_attempts : 1,
+        .backoff_ms = (uint32_t)m->backoff_ms,
+        .max_concurrency = (uint32_t)m->max_concurrency,
+        .rps = (uint32_t)m->rps,
+        .burst = (uint32_t)m->burst,
+        .tags = tags,
+        .tag_count = m->tags.count,
+        .billing_tier = str_of(m->billing_tier),
+    };
+    const struct cap_policy *kept = cap_policy_keep(g->arena, &p);
+    must(kept);
+    return kept;
+}
+
+void policy_apply(struct gen *g, const struct manifest *m, struct diag *d)
+{
+    for (size_t i = 0; i < m->policy_count; i++) {
+        const struct manifest_policy *from = &m->policies[i];
+        struct capability_family *f = map_get(&g->families, str_of(from->capability));
+        if (!f) {
+            diag_warn(d, from->at, "policy.capability.unknown", "nobody offers %s now",
+                      from->capability);
+            continue;
+        }
+        const struct cap_policy *p = cap_policy_of(g, from);
+        for (size_t v = 0; v < f->count; v++)
+            capability_set_policy(f->versions[v], p);
+    }
 }

@@ -6,6 +6,7 @@
 #include "config/manifest.h"
 #include "config/plan.h"
 #include "core/events.h"
+#include "core/idem.h"
 #include "core/life.h"
 #include "core/metrics.h"
 #include "edge/front.h"
@@ -187,6 +188,8 @@ static void describe(struct build *b)
     }
     b->gen = gen_new(b->r->core);
     gen_take_catalogues(b->gen, list, count, &b->d);
+    if (!b->d.errors)
+        policy_apply(b->gen, b->manifest, &b->d);
     if (!b->d.errors)
         routes_build(b->gen, &b->d);
 }
@@ -440,6 +443,7 @@ static void apply_live(struct reloader *r, const struct settings *s)
     events_set_limits(core, &(struct event_limits){(uint64_t)s->event_max_per_topic,
                                                    (uint64_t)s->event_max_bytes,
                                                    (uint64_t)s->event_max_age_s * 1000});
+    idem_set_limits(core->idem, (uint64_t)s->idempotency_max, (uint64_t)s->idempotency_max_bytes);
     kv_set_limits(core->kv, &(struct kv_limits){(uint64_t)s->kv_max_bytes, (uint64_t)s->kv_max_keys,
                                                 (uint64_t)s->kv_max_value_bytes});
 }

@@ -1,5 +1,6 @@
 #include "main/upsert.h"
 #include "base/check.h"
+#include "core/cap_policy.h"
 
 static bool is_mode(str name)
 {
@@ -67,7 +68,6 @@ const char *upsert_fault(const json_value *body)
         return fault;
     if (type.len && !str_eq(type, S("echo")))
         return "provider.type: this version serves echo only; modules and scripts come by manifest";
-    if (json_have(body, S("policy")))
-        return "policy: this version has no capability policies";
-    return NULL;
+    const json_value *policy = json_have(body, S("policy"));
+    return policy ? cap_policy_fault(policy) : NULL;
 }

@@ -245,23 +245,29 @@ static int make_frame(struct served *s)
     return 1;
 }
 
+static void copy_member(mig_json_writer *w, mig_str from, const char *name)
+{
+    mig_str value = mig_json_member(from, name);
+
+    if (!value.len)
+        return;
+    mig_json_key(w, name);
+    mig_json_put_raw(w, value);
+}
+
 /* What the host reads from a capability's meta. */
-static char *meta_of(mig_str d)
+static char *meta_of(mig_str entry, mig_str d)
 {
     static const char *const names[] = {"input_schema_uri", "output_schema_uri", "event_topics",
                                         "qos"};
-    size_t cap = d.len + 64;
+    size_t cap = entry.len + 64;
     char *text = malloc(cap);
     mig_json_writer w = mig_json_writer_on(text, text ? cap - 1 : 0);
 
     mig_json_open(&w, '{');
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        mig_str value = mig_json_member(d, names[i]);
-        if (!value.len)
-            continue;
-        mig_json_key(&w, names[i]);
-        mig_json_put_raw(&w, value);
-    }
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        copy_member(&w, d, names[i]);
+    copy_member(&w, entry, "policy");
     mig_json_close(&w, '}');
     mig_str written = mig_json_written(&w);
     if (text)
@@ -289,7 +295,7 @@ static int read_served(struct echo *e, struct served *s, mig_str entry, int unbo
     if (mig_json_u64(mig_json_member(entry, "timeout_ms"), &n))
         s->timeout_ms = (uint32_t)n;
     s->is_unavailable = unbound_is_unavailable && !mig_json_member(entry, "provider").len;
-    s->meta = meta_of(d);
+    s->meta = meta_of(entry, d);
     return s->id && s->version && s->meta && make_frame(s);
 }
 

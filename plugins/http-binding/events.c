@@ -69,11 +69,13 @@ static void on_done(void *self, void *tag, mig_call ex, const mig_outcome *out)
 {
     struct binding *b = self;
 
-    (void)tag;
-    if (out->flags & MIG_OUTCOME_FRAME)
+    if (out->flags & MIG_OUTCOME_FRAME) {
+        if (tag && !(out->flags & MIG_OUTCOME_OPEN))
+            begin(b, ex); /* a result that was there already */
         end_with(b, ex, "mig-frame", out->envelope);
-    else
+    } else {
         hb_answer(b, ex, out);
+    }
 }
 
 void hb_answer_with(mig_submit *s, int as_events)

@@ -26,14 +26,14 @@ def test_generations(http):
     body = http.generations()
     assert body["current"] == 1
     g, = body["generations"]
-    assert g["state"] == "current" and g["capabilities"] == 12 and g["instances"] == 6
+    assert g["state"] == "current" and g["capabilities"] == 12 and g["instances"] == 7
     assert len(g["pins"]) == 2 and g["created_at"].endswith("Z")
 
 
 def test_plugins(http):
     body = http.admin("plugins").json
-    assert body["total_plugins"] == 6
-    assert set(body["plugins"]) == {"counter", "pool_sleep", "http", "ws", "admin", "echo"}
+    assert body["total_plugins"] == 7
+    assert set(body["plugins"]) == {"counter", "pool_sleep", "http", "ws", "admin", "pro", "echo"}
     p = body["plugins"]["counter"]
     assert (p["id"], p["version"], p["source"]) == ("org.test.counter", "1.0.0", "counter.so")
     assert p["status"] == "serving" and p["capabilities"]["tools_count"] == 2

@@ -57,7 +57,7 @@ def test_all_kinds_of_requests(both, way):
     version, status, headers, body = curl(url + "/mig/v0.1/hello", *how, body=ENVELOPE)
     assert (version, status) == ("HTTP/2", 200) and headers["mig-message-id"]
     assert json.loads(body)["header"]["mig_version"] == "0.1"
-    envelope = json.dumps({"header": {"tenant_id": "acme"}, "payload": {"a": "b" * 100000}})
+    envelope = json.dumps({"header": {"tenant_id": "acme"}, "payload": {"input": "b" * 100000}})
     _, status, headers, body = curl(f"{url}/mig/v0.1/invoke/{CAPABILITY}", *how, body=envelope)
     assert status == 200 and int(headers["content-length"]) == len(body) > 100000
     assert curl(url + "/nowhere", *how)[1] == 404

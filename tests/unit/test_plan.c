@@ -73,7 +73,7 @@ static void built_in_ones_are_always_there(void **state)
 {
     (void)state;
     make("", NULL);
-    assert_int_equal(p->count, 4);
+    assert_int_equal(p->count, 5);
     assert_int_equal(wanted("http")->kind, WANTED_BUILTIN);
     assert_string_equal(wanted("ws")->plugin, "dev.migd.ws-binding");
     assert_string_equal(wanted("echo")->plugin, "dev.migd.echo");
@@ -89,7 +89,7 @@ static void files_in_folders_are_served_by_their_names(void **state)
     unit_write(one, "notes.txt", "");
     unit_write(one, "x.so.bak", "");
     make("", NULL);
-    assert_int_equal(p->count, 6);
+    assert_int_equal(p->count, 7);
     assert_int_equal(wanted("a")->kind, WANTED_LUA);
     assert_string_equal(wanted("a")->plugin, "dev.migd.lua");
     assert_non_null(strstr(wanted("a")->config, "a.lua\""));

@@ -79,8 +79,9 @@ static void defaults_are_those_of_the_header(void **state)
     assert_null(s->manifest);
     assert_null(s->admin_api_key);
     assert_int_equal(s->plugin_dirs.count, 0);
-    assert_int_equal(s->control.count, 1);
+    assert_int_equal(s->control.count, 2);
     assert_string_equal(s->control.items[0], "dev.migd.admin");
+    assert_string_equal(s->control.items[1], "dev.migd.pro");
     assert_string_equal(s->placeholder_tenants.items[0], "mcp-adapter");
     assert_string_equal(settings_file(s), path);
 }
