@@ -49,7 +49,8 @@ static void add_meta(struct arena_text *t, const struct op *op)
     bool is_empty = true;
 
     for (size_t i = 1; i + 1 < own.len; i++)
-        is_empty &= own.ptr[i] == ' ' || own.ptr[i] == '\n' || own.ptr[i] == '\t';
+        is_empty &=
+            own.ptr[i] == ' ' || own.ptr[i] == '\n' || own.ptr[i] == '\t' || own.ptr[i] == '\r';
     text_add(t, S(",\"meta\":{"));
     if (!is_empty) {
         text_add_line(t, (str){own.ptr + 1, own.len - 2});

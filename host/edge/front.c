@@ -25,7 +25,7 @@ struct visit {
     mig_http_request request;
     str params[ROUTE_PARAMS_MAX];
     struct timer keepalive; /* of event streams */
-    bool is_quiet;          /* nothing was sent since it was started */
+    uint64_t sent_ms;       /* when the last bytes were given        */
     bool is_operator;       /* with the admin key, or on this machine */
     bool is_restricted;     /* may read what is its tenant's          */
     bool is_refused;
@@ -118,7 +118,7 @@ static mig_status frame(struct call *c, str bytes)
 {
     struct visit *v = c->owner;
 
-    v->is_quiet = false;
+    v->sent_ms = loop_now_ms(v->x->loop);
     return exchange_write(v->x, bytes);
 }
 
@@ -129,10 +129,15 @@ static void keep_alive(struct timer *t)
 {
     struct visit *v = container_of(t, struct visit, keepalive);
 
-    if (v->is_quiet && exchange_write(v->x, S(": keepalive\n\n")) == MIG_E_GONE)
-        return;
-    v->is_quiet = true;
-    loop_timer(v->x->loop, &v->keepalive, KEEPALIVE_MS, keep_alive);
+    uint64_t now = loop_now_ms(v->x->loop), due = v->sent_ms + KEEPALIVE_MS;
+
+    if (now >= due) {
+        if (exchange_write(v->x, S(": keepalive\n\n")) == MIG_E_GONE)
+            return;
+        due = now + KEEPALIVE_MS;
+        v->sent_ms = now;
+    }
+    loop_timer(v->x->loop, &v->keepalive, due - now, keep_alive);
 }
 
 static bool is_event_stream(const mig_header *h, uint32_t count)
@@ -149,7 +154,7 @@ static mig_status give_head(struct visit *v, uint32_t status, const mig_header *
     mig_status answer = exchange_head(v->x, status, h, count);
 
     if (answer == MIG_OK && is_event_stream(h, count)) {
-        v->is_quiet = true;
+        v->sent_ms = loop_now_ms(v->x->loop);
         loop_timer(v->x->loop, &v->keepalive, KEEPALIVE_MS, keep_alive);
     }
     return answer;

@@ -287,6 +287,11 @@ static void on_subscribe(void *self, void *data, mig_call ex, const mig_http_req
         refuse(b, ex, bad);
         return;
     }
+    if (hb_is(rq->method, "HEAD", 4)) {
+        begin(b, ex);
+        mig_finish_json(b->host, ex, NULL, 0);
+        return;
+    }
     s.struct_size = sizeof s;
     s.operation = MIG_OP_SUBSCRIBE;
     s.binding = mig_s("http");
