@@ -60,3 +60,70 @@ void clock_http_date(uint64_t wall_ms, char out[CLOCK_HTTP_DATE])
     two(out + 20, t.tm_min);
     two(out + 23, t.tm_sec);
 }
+
+/* n digits at p; -1: there are others. */
+static int number(const char *p, int n)
+{
+    int value = 0;
+
+    for (int i = 0; i < n; i++) {
+        if (p[i] < '0' || p[i] > '9')
+            return -1;
+        value = value * 10 + (p[i] - '0');
+    }
+    return value;
+}
+
+/* The offset from UTC in minutes. */
+static bool parse_zone(const char *p, size_t len, int *ret)
+{
+    *ret = 0;
+    if (len == 1)
+        return (*p | 0x20) == 'z';
+    if (len != 6 || (*p != '+' && *p != '-') || p[3] != ':')
+        return false;
+    int hours = number(p + 1, 2), minutes = number(p + 4, 2);
+    *ret = (hours * 60 + minutes) * (*p == '-' ? -1 : 1);
+    return hours >= 0 && hours < 24 && minutes >= 0 && minutes < 60;
+}
+
+static bool parse_fraction(const char **at, const char *end, int *ret_ms)
+{
+    int digits = 0;
+
+    *ret_ms = 0;
+    if (*at == end || **at != '.')
+        return true;
+    for ((*at)++; *at < end && **at >= '0' && **at <= '9'; (*at)++, digits++)
+        if (digits < 3)
+            *ret_ms = *ret_ms * 10 + (**at - '0');
+    for (int n = digits; n < 3; n++)
+        *ret_ms *= 10;
+    return digits > 0;
+}
+
+bool clock_parse_rfc3339(const char *text, size_t len, uint64_t *ret_wall_ms)
+{
+    const char *at = text + 19, *end = text + len;
+    int ms, zone;
+
+    if (len < 20 || text[4] != '-' || text[7] != '-' || (text[10] | 0x20) != 't' ||
+        text[13] != ':' || text[16] != ':')
+        return false;
+    struct tm t = {.tm_year = number(text, 4) - 1900,
+                   .tm_mon = number(text + 5, 2) - 1,
+                   .tm_mday = number(text + 8, 2),
+                   .tm_hour = number(text + 11, 2),
+                   .tm_min = number(text + 14, 2),
+                   .tm_sec = number(text + 17, 2)};
+    if (t.tm_year < 70 || t.tm_mon < 0 || t.tm_mon > 11 || t.tm_mday < 1 || t.tm_mday > 31 ||
+        t.tm_hour < 0 || t.tm_hour > 23 || t.tm_min < 0 || t.tm_min > 59 || t.tm_sec < 0 ||
+        t.tm_sec > 60 || !parse_fraction(&at, end, &ms) ||
+        !parse_zone(at, (size_t)(end - at), &zone))
+        return false;
+    int64_t s = (int64_t)timegm(&t) - zone * 60;
+    if (s < 0)
+        return false;
+    *ret_wall_ms = (uint64_t)s * 1000 + (uint64_t)ms;
+    return true;
+}

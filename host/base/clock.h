@@ -1,6 +1,8 @@
 /* clock.h: monotonic time for deadlines, wall time for records. Any thread. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -24,6 +26,8 @@ static inline uint64_t clock_wall_ms(void)
 enum { CLOCK_RFC3339 = 24, CLOCK_HTTP_DATE = 29 };
 /* "2026-11-21T06:14:03.123Z": 24 bytes, no NUL. */
 void clock_rfc3339(uint64_t wall_ms, char out[CLOCK_RFC3339]);
+/* RFC 3339 5.6, date-time, from 1970 to 9999; what is finer than a millisecond is cut off. */
+bool clock_parse_rfc3339(const char *text, size_t len, uint64_t *ret_wall_ms);
 /* "Sat, 21 Nov 2026 06:14:03 GMT" (RFC 9110 5.6.7): 29 bytes, no NUL. */
 void clock_http_date(uint64_t wall_ms, char out[CLOCK_HTTP_DATE]);
 #endif

@@ -60,6 +60,30 @@ static bool site_allows(struct log_site *s, uint64_t now_ms, unsigned *ret_misse
     return false;
 }
 
+static _Thread_local const struct log_context *context;
+
+const struct log_context *log_enter(const struct log_context *c)
+{
+    const struct log_context *before = context;
+
+    context = c;
+    return before;
+}
+
+/* The fields of the context, behind those of the line. */
+static size_t context_fields(struct log_field out[3])
+{
+    size_t n = 0;
+
+    if (context && context->trace_id.len)
+        out[n++] = F_STR("trace_id", context->trace_id);
+    if (context && context->tenant.len)
+        out[n++] = F_STR("tenant", context->tenant);
+    if (context && context->message_id.len)
+        out[n++] = F_STR("message_id", context->message_id);
+    return n;
+}
+
 static void add_value(struct buf *b, const struct log_field *f)
 {
     switch (f->kind) {
@@ -70,30 +94,27 @@ static void add_value(struct buf *b, const struct log_field *f)
     }
 }
 
-static void line_json(struct buf *b, enum log_level level, const char *event,
-                      const struct log_field *fields, size_t count, uint64_t now_ms)
+static void begin_json(struct buf *b, enum log_level level, const char *event, uint64_t now_ms)
 {
     char time[CLOCK_RFC3339];
 
     clock_rfc3339(now_ms, time);
     buf_addf(b, "{\"ts\":\"%.*s\",\"level\":\"%s\",\"event\":\"%s\"", CLOCK_RFC3339, time,
              log_level_name(level), event);
-    for (size_t i = 0; i < count; i++) {
-        buf_addf(b, ",\"%s\":", fields[i].name);
-        add_value(b, &fields[i]);
-    }
-    buf_addc(b, '}');
 }
 
-static void line_console(struct buf *b, enum log_level level, const char *event,
-                         const struct log_field *fields, size_t count, uint64_t now_ms)
+static void begin_console(struct buf *b, enum log_level level, const char *event, uint64_t now_ms)
 {
     char time[CLOCK_RFC3339];
 
     clock_rfc3339(now_ms, time);
     buf_addf(b, "%.8s %-5s %-24s", time + 11, log_level_name(level), event);
+}
+
+static void add_fields(struct buf *b, const struct log_field *fields, size_t count)
+{
     for (size_t i = 0; i < count; i++) {
-        buf_addf(b, " %s=", fields[i].name);
+        buf_addf(b, log_is_console ? " %s=" : ",\"%s\":", fields[i].name);
         add_value(b, &fields[i]);
     }
 }
@@ -102,13 +123,17 @@ void log_write(struct log_site *site, enum log_level level, const char *event,
                const struct log_field *fields, size_t count)
 {
     uint64_t now_ms = clock_wall_ms();
+    struct log_field whose[3];
     unsigned missed;
     struct buf b;
 
     if (!site_allows(site, now_ms, &missed))
         return;
     buf_init(&b, LINE_MAX_BYTES);
-    (log_is_console ? line_console : line_json)(&b, level, event, fields, count, now_ms);
+    (log_is_console ? begin_console : begin_json)(&b, level, event, now_ms);
+    add_fields(&b, fields, count);
+    add_fields(&b, whose, context_fields(whose));
+    buf_addz(&b, log_is_console ? "" : "}");
     if (missed)
         buf_addf(&b, log_is_console ? " (%u like this left out)" : "", missed);
     buf_addc(&b, '\n');

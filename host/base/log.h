@@ -29,6 +29,13 @@ struct log_site {
     unsigned count, missed; /* lines in it, lines left out  */
 };
 
+/* Whose work a thread does: every line it writes meanwhile says so. Empty texts are left out. */
+struct log_context {
+    str trace_id, tenant, message_id;
+};
+/* Of this thread; NULL: nobody's. Returns what to put back. */
+const struct log_context *log_enter(const struct log_context *c);
+
 extern _Atomic enum log_level log_threshold; /* any thread */
 /* Console form: "12:00:01 warn  event  field=value"; JSON form: one object per line. */
 extern bool log_is_console;

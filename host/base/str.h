@@ -23,6 +23,10 @@ static inline bool str_eq(str a, str b)
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+/* The same for a literal, compared in place instead of by a call: for what is asked with every request. */
+#define STR_IS(s, literal)                                                                         \
+    ((s).len == sizeof(literal) - 1 && memcmp((s).ptr, "" literal, sizeof(literal) - 1) == 0)
+
 static inline bool str_starts(str s, str prefix)
 {
     return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.ptr, prefix.ptr, prefix.len) == 0);

@@ -60,6 +60,7 @@ static enum yaml_type yaml_type_of(const struct setting *k)
     switch (k->type) {
     case SETTING_BOOL: return YAML_BOOL;
     case SETTING_INT: return YAML_INT;
+    case SETTING_RATIO: return YAML_FLOAT;
     case SETTING_LIST:
     case SETTING_CERTS:
     case SETTING_PATHS: return YAML_LIST;
@@ -119,7 +120,7 @@ static void set_node(struct loading *l, const struct setting *k, const struct ya
         diag_error(l->d, from.at, "setting.value", "%s: is too long", k->key);
     else if (replaced)
         set(l, k, str_trim(buf_str(&text)), from);
-    else if (n->type != yaml_type_of(k))
+    else if (n->type != yaml_type_of(k) && !(k->type == SETTING_RATIO && n->type == YAML_INT))
         diag_error(l->d, from.at, "setting.type", "%s: must be %s, not %s%s", k->key,
                    yaml_type_name(yaml_type_of(k)), yaml_type_name(n->type), hint_for(k, n));
     else if (k->type == SETTING_CERTS) {
@@ -131,6 +132,9 @@ static void set_node(struct loading *l, const struct setting *k, const struct ya
         set(l, k, n->boolean ? S("true") : S("false"), from);
     else if (n->type == YAML_INT) {
         buf_addf(&text, "%lld", (long long)n->integer);
+        set(l, k, buf_str(&text), from);
+    } else if (n->type == YAML_FLOAT) {
+        buf_addf(&text, "%.6f", n->number);
         set(l, k, buf_str(&text), from);
     } else
         set(l, k, n->text, from);

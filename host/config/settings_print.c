@@ -23,6 +23,8 @@ void setting_print(const struct settings *s, const struct setting *k, struct buf
         buf_addz(out, *(const bool *)at ? "true" : "false");
     else if (k->type == SETTING_INT)
         buf_addf(out, "%lld", (long long)*(const int64_t *)at);
+    else if (k->type == SETTING_RATIO)
+        buf_addf(out, "%.6g", (double)*(const int64_t *)at / RATIO_ONE);
     else if (k->type == SETTING_LIST || k->type == SETTING_PATHS)
         print_list(at, out);
     else if (k->type == SETTING_CERTS)
@@ -70,13 +72,15 @@ static const char *const type_names[] = {
     [SETTING_BOOL] = "boolean",        [SETTING_INT] = "integer",        [SETTING_TEXT] = "string",
     [SETTING_TOKEN] = "header name",   [SETTING_SECRET] = "secret",      [SETTING_WORD] = "word",
     [SETTING_ADDR] = "address",        [SETTING_PATH] = "path",          [SETTING_LIST] = "list",
-    [SETTING_PATHS] = "list of paths", [SETTING_CERTS] = "list of maps",
+    [SETTING_PATHS] = "list of paths", [SETTING_CERTS] = "list of maps", [SETTING_RATIO] = "number",
 };
 
 static void print_allowed(const struct setting *k, struct buf *out)
 {
     if (k->type == SETTING_INT)
         buf_addf(out, "%lld to %lld", (long long)k->min, (long long)k->max);
+    if (k->type == SETTING_RATIO)
+        buf_addz(out, "0 to 1");
     for (str rest = str_of(k->words), word; rest.len;) {
         word = str_split(&rest, '|');
         buf_addf(out, "`%.*s`%s", STR_ARG(word), rest.len ? ", " : "");
@@ -139,6 +143,7 @@ static void schema_type(const struct setting *k, struct buf *out)
 {
     static const char *const fixed[] = {
         [SETTING_BOOL] = "{\"type\":\"boolean\"}",
+        [SETTING_RATIO] = "{\"type\":\"number\",\"minimum\":0,\"maximum\":1}",
         [SETTING_TEXT] = "{\"type\":\"string\",\"minLength\":1,\"maxLength\":4096}",
         [SETTING_TOKEN] = "{\"type\":\"string\",\"pattern\":\"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$\"}",
         [SETTING_SECRET] = "{\"type\":\"string\",\"maxLength\":4096}",
@@ -172,7 +177,7 @@ static void schema_default(const struct setting *k, struct buf *out)
     if (!k->standard)
         return;
     buf_addz(out, ",\"default\":");
-    if (k->type == SETTING_BOOL || k->type == SETTING_INT) {
+    if (k->type == SETTING_BOOL || k->type == SETTING_INT || k->type == SETTING_RATIO) {
         buf_addz(out, k->standard);
         return;
     }

@@ -146,7 +146,29 @@ const struct setting settings_table[] = {
     NUMBER("mig.stream_stall_ms", stream_stall_ms, "30000", 1, DAY_MS,
            .meaning = "How long a stream waits for a client that takes no frame."),
     NUMBER("mig.metrics_max_series", metrics_max_series, "2000", 10, 1000000,
-           .meaning = "Label combinations kept per metric."),
+           .meaning =
+               "Combinations of capability and tenant, topics, consumers that are counted by "
+               "name; later ones are counted as `other`."),
+    WORD("mig.metrics_auth", metrics_auth, "inherit", "inherit|open",
+         .meaning = "`open` serves `/metrics` without the admin key, to every address."),
+    VALUE("mig.trace_ratio", RATIO, trace_ratio, "0",
+          .meaning = "Share of the operations that are traced when the caller does not say."),
+    VALUE("mig.otlp_endpoint", TEXT, otlp_endpoint, NULL, RESTART,
+          .meaning = "Base URL of an OpenTelemetry collector (OTLP/HTTP, JSON). Unset: "
+                     "`OTEL_EXPORTER_OTLP_ENDPOINT`, else no spans leave."),
+    VALUE("mig.audit_log_path", PATH, audit_log_path, NULL, RESTART,
+          .meaning = "File of the audit: one JSON object per line."),
+    FLAG("mig.audit_required", is_audit_required, "false",
+         .meaning = "Refuses calls with MIG_UNAVAILABLE while that file cannot be written."),
+    FLAG("mig.audit_chain", is_audit_chain, "false", RESTART,
+         .meaning = "Each line of that file carries the SHA-256 of the line before."),
+    NUMBER("mig.audit_max_bytes", audit_max_bytes, "0", 0, 1ll << 40,
+           .meaning = "A larger file is moved to `.1`; 0 is never."),
+    NUMBER("mig.audit_keep", audit_keep, "7", 0, 1000, .meaning = "How many moved files are kept."),
+    NUMBER("mig.audit_max", audit_max, "100000", 0, 100000000,
+           .meaning = "Records kept in memory for the export; 0 is none."),
+    NUMBER("mig.audit_memory_bytes", audit_memory_bytes, "16777216", 131072, 1ll << 40,
+           .meaning = "Memory for them; when it is reached the oldest go, however few there are."),
     NUMBER("http.header_timeout_ms", header_timeout_ms, "10000", 1, DAY_MS,
            .meaning = "Time for the head of a request."),
     NUMBER("http.body_timeout_ms", body_timeout_ms, "10000", 1, DAY_MS,
@@ -294,6 +316,38 @@ static bool set_int(struct settings *s, const struct setting *k, str text,
     }
     *(int64_t *)setting_at(k, s) = value;
     return true;
+}
+
+/* Plain decimals from 0 to 1: 0, 0.25, .5, 1 */
+static bool parse_ratio(str text, int64_t *ret)
+{
+    str fraction = text, whole = str_split(&fraction, '.');
+    int64_t unit = RATIO_ONE, value = str_eq(whole, S("1")) ? RATIO_ONE : 0;
+
+    if (!text.len || (whole.len && !value && !str_eq(whole, S("0"))))
+        return false;
+    for (size_t i = 0; i < fraction.len; i++) {
+        if (fraction.ptr[i] < '0' || fraction.ptr[i] > '9')
+            return false;
+        unit /= 10;
+        value += (fraction.ptr[i] - '0') * unit;
+    }
+    *ret = value;
+    return value <= RATIO_ONE;
+}
+
+static bool set_ratio(struct settings *s, const struct setting *k, str text,
+                      const struct setting_origin *from, struct diag *d)
+{
+    int64_t value;
+
+    if (parse_ratio(text, &value)) {
+        *(int64_t *)setting_at(k, s) = value;
+        return true;
+    }
+    diag_error(d, from->at, "setting.range", "%s: must be a number from 0 to 1, not \"%.*s\"",
+               from->name, STR_ARG(yaml_shown(text)));
+    return false;
 }
 
 static bool is_text(str text)
@@ -509,6 +563,7 @@ bool setting_set(struct settings *s, const struct setting *k, str text,
         [SETTING_LIST] = set_list,
         [SETTING_PATHS] = set_list,
         [SETTING_CERTS] = setting_set_certs_text,
+        [SETTING_RATIO] = set_ratio,
     };
 
     if (!str_is_utf8(text)) {
@@ -528,7 +583,7 @@ void setting_clear(struct settings *s, const struct setting *k)
         *list = (struct str_list){0};
     } else if (k->type == SETTING_CERTS) {
         setting_free_certs(setting_at(k, s));
-    } else if (k->type != SETTING_BOOL && k->type != SETTING_INT) {
+    } else if (k->type != SETTING_BOOL && k->type != SETTING_INT && k->type != SETTING_RATIO) {
         char **slot = setting_at(k, s);
         free(*slot);
         *slot = NULL;

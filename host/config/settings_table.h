@@ -7,6 +7,7 @@
 enum setting_type {
     SETTING_BOOL,
     SETTING_INT,
+    SETTING_RATIO, // from 0 to 1; kept in millionths
     SETTING_TEXT,
     SETTING_TOKEN, // the name of an HTTP header
     SETTING_SECRET,
@@ -30,6 +31,7 @@ struct setting {
     const char *meaning;   // one sentence for the reference
 };
 
+enum { RATIO_ONE = 1000000 };
 enum { SETTINGS_MAX = 160, SETTING_NAME_MAX = 48, SETTING_ITEMS_MAX = 64, SETTING_TEXT_MAX = 4096 };
 
 extern const struct setting settings_table[];

@@ -281,11 +281,13 @@ static void maybe_free(struct call *c)
 static void run_events(struct call *c, struct task_queue *q)
 {
     const char *before = instance_enter(atomic_load_explicit(&c->instance, memory_order_relaxed));
+    const struct log_context *outer = log_enter(c->log);
 
     for (struct task *t; (t = task_pop(q));) {
         struct strand_event *e = container_of(t, struct strand_event, task);
         e->run(c, e);
     }
+    log_enter(outer);
     instance_leave(before);
 }
 

@@ -23,6 +23,7 @@ struct core;
 struct gen;
 struct instance;
 struct call;
+struct log_context;
 struct principal;
 
 enum call_state { CALL_FREE, CALL_OPEN, CALL_ANSWERED, CALL_ENDED, CALL_STATES };
@@ -101,6 +102,7 @@ struct call {
     struct call_handler handler;
     uint64_t deadline_ns;
     uint32_t hops;
+    const struct log_context *log; /* of lines written on the strand; in the arena, may be NULL */
 
     bool is_lasting;      /* call_lasts()                                        */
     bool is_answered;     /* the caller has its end                              */

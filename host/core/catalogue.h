@@ -8,6 +8,7 @@
 #include "core/cap_policy.h"
 #include "core/instance.h"
 
+struct capability_counts;
 struct gate;
 struct jschema;
 struct usage_name;
@@ -36,6 +37,7 @@ struct capability {
     struct gate *gate;               /* NULL: max_concurrency 0                       */
     const struct cap_policy *policy; /* NULL: none                      */
     const struct usage_name *usage;
+    struct capability_counts *counts; /* of its id; set by gen_take_catalogues()          */
 };
 
 struct catalogue {

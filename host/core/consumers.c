@@ -229,6 +229,22 @@ void consumer_leave(struct core *core, struct consumer *c, mig_call me)
     stripe_unlock(s);
 }
 
+void consumers_each(struct core *core,
+                    void (*visit)(void *arg, const struct consumer_key *key, uint64_t position),
+                    void *arg)
+{
+    for (size_t i = 0; i < STRIPES; i++) {
+        struct stripe *s = &core->consumers->map.stripes[i];
+        pthread_mutex_lock(&s->lock);
+        for (size_t b = 0; s->buckets && b <= s->mask; b++)
+            for (struct stripe_item *at = s->buckets[b]; at; at = at->next) {
+                const struct consumer *c = container_of(at, struct consumer, item);
+                visit(arg, &c->key, c->position);
+            }
+        pthread_mutex_unlock(&s->lock);
+    }
+}
+
 /* --- start and end ------------------------------------------------------------------------------ */
 
 static void load(void *arg, struct store_tenant tenant, const struct store_row *row)

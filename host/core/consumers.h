@@ -38,4 +38,8 @@ void consumer_leave(struct core *core, struct consumer *c, mig_call me);
  * a crash may take back the last ones (at least once). Loop thread. */
 void consumer_moved(struct core *core, struct consumer *c, mig_call me, uint64_t seq,
                     bool is_replay);
+/* Any thread. Visits under the lock of each stripe. */
+void consumers_each(struct core *core,
+                    void (*visit)(void *arg, const struct consumer_key *key, uint64_t position),
+                    void *arg);
 #endif

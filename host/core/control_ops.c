@@ -1,6 +1,6 @@
 /* CANCEL and HEARTBEAT (MIG v0.1 5.6 and 5.7). */
 #include "base/check.h"
-#include "core/op.h"
+#include "core/observe.h"
 #include "core/principal.h"
 
 #include <stdlib.h>
@@ -98,6 +98,7 @@ mig_status stage_cancel(struct op *op)
     if (found == INFLIGHT_RUNNING && !may_cancel(op->principal, is_own))
         return op_fail(op, MIG_FORBIDDEN, "not_the_invoker",
                        "only the invoker may cancel an invocation");
+    observe_cancel(op, (enum cancel_status)found);
     if (found == INFLIGHT_RUNNING && call.v)
         send_order(op, call, json_string(reason));
     text_init(&t, op->arena, 768);

@@ -2,12 +2,15 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/audit.h"
 #include "core/inflight.h"
 #include "core/life.h"
 #include "core/metrics.h"
 #include "core/rate.h"
+#include "core/telemetry.h"
 #include "core/tenants.h"
 #include "core/ticker.h"
+#include "core/trace.h"
 #include "core/usage.h"
 
 #include <stdlib.h>
@@ -43,6 +46,9 @@ struct core *core_new(struct loop *control, struct loop **loops, size_t loop_cou
     core->usage = usage_new();
     core->peers = rate_table_new(PEERS_MAX);
     core->metrics = metrics_new(METRIC_SERIES);
+    core->telemetry = telemetry_new(loop_count, METRIC_SERIES);
+    core->tracing = tracing_new(loop_count);
+    core->audit = audit_new(loop_count);
     core->life = life_new();
     return core;
 }
@@ -59,6 +65,9 @@ void core_free(struct core *core)
     tenants_free(core->tenants);
     rate_table_free(core->peers);
     metrics_free(core->metrics);
+    audit_free(core->audit);
+    tracing_free(core->tracing);
+    telemetry_free(core->telemetry);
     free(core->per_loop);
     free(core);
 }

@@ -14,6 +14,9 @@ struct usage;
 struct rate_table;
 struct accounts;
 struct metrics;
+struct telemetry;
+struct tracing;
+struct audit;
 struct life;
 struct kv_store;
 struct store;
@@ -27,6 +30,8 @@ struct core_loop {
     struct gen *gen; /* for new requests */
     struct call_table *calls;
     struct timer old_streams; /* looks for streams that outlive their instance */
+    uint64_t wall_ns,
+        wall_seen_ns; /* observe.c: wall clock less monotonic, and when it was looked at */
 };
 
 /* Any thread reads; written by the control thread before the loops run, except the atomics. */
@@ -42,6 +47,9 @@ struct core {
     struct usage *usage;
     struct rate_table *peers; /* rate limit by address */
     struct metrics *metrics;
+    struct telemetry *telemetry;
+    struct tracing *tracing;
+    struct audit *audit;
     struct kv_store *kv;
     struct store *store;
     struct events *events;

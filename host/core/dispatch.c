@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/gate.h"
+#include "core/observe.h"
 #include "core/once.h"
 
 static const struct call_kind invocation;
@@ -76,10 +77,12 @@ static str rendered(struct op *op, str text)
 /* What callers do not see of an internal error goes to the log. */
 static void log_internal(struct op *op, str message, str details)
 {
+    const struct log_context *outer = log_enter(&op->log);
+
     log_error("call.internal", F_STR("capability", str_of(op->cap->id)),
-              F_Z("instance", op->cap->instance->name), F_STR("tenant", op->header.tenant_id),
-              F_STR("message_id", op->header.message_id), F_STR("message", message),
+              F_Z("instance", op->cap->instance->name), F_STR("message", message),
               F_STR("details", details));
+    log_enter(outer);
 }
 
 /* What callers see of it. */
@@ -239,7 +242,7 @@ static void fill_request(struct op *op, uint64_t deadline_ns)
         .tenant_id = h->tenant_id,
         .session_id = h->session_id,
         .subject = op->principal->subject,
-        .traceparent = h->traceparent,
+        .traceparent = trace_child(op),
         .idempotency_key = h->idempotency_key,
         .meta = h->meta,
         .payload = op->payload,
@@ -332,6 +335,7 @@ mig_status dispatch_attempt(struct op *op)
         return op_fail(op, MIG_BACKPRESSURE, "memory", "no room for another call");
     op->call = c;
     op->handle = call_handle(c);
+    observe_dispatch(op, c);
     if (op->inflight.is_listed &&
         !inflight_set_call(op->core->inflight, &op->inflight, op->handle)) {
         call_refuse(c);
@@ -342,6 +346,7 @@ mig_status dispatch_attempt(struct op *op)
     list_push(&op->parent->children, &op->child.link);
     if (op->mode != MIG_MODE_UNARY && op->in.on_open) {
         op->is_open = true;
+        observe_stream(op);
         op->ev_open.run = run_open;
         call_strand_push(op->parent, &op->ev_open);
     }
@@ -358,5 +363,6 @@ mig_status stage_dispatch(struct op *op)
                        "the chain of capabilities is longer than 8");
     if (op->parent->is_answered)
         return op_fail(op, MIG_TIMEOUT, "cancelled", "invocation cancelled: the caller left");
-    return dispatch_attempt(op);
+    mig_status status = observe_admit(op);
+    return status == MIG_OK ? dispatch_attempt(op) : status;
 }

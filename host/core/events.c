@@ -36,6 +36,8 @@ struct topic {
     uint64_t bytes;          /* in the store, about                                   */
     struct branch *branches; /* per loop; made with the first reader                  */
     _Atomic bool has_branches;
+    uint64_t published, number; /* under the lock, for metrics */
+    _Atomic uint64_t delivered, replayed;
     char text[];
 };
 
@@ -87,7 +89,7 @@ struct topic *topic_of(struct core *core, str tenant, str name)
 
     if (!t && atomic_load(&e->count) < TOPICS_MAX && (t = topic_new(core, tenant, name))) {
         if (stripe_add(s, &t->item, hash)) {
-            atomic_fetch_add(&e->count, 1);
+            t->number = atomic_fetch_add(&e->count, 1);
         } else {
             free(t);
             t = NULL;
@@ -280,6 +282,7 @@ static void written(struct store_request *r)
         t->has_failed = true;
     } else {
         t->bytes += p->event->stored.len;
+        t->published++;
         t->first = r->first > t->first ? r->first : t->first; /* answers may overtake each other */
         t->last = p->event->seq > t->last ? p->event->seq : t->last;
     }
@@ -316,6 +319,21 @@ mig_status topic_publish(struct publication *p)
     }
     stripe_unlock(s);
     return status;
+}
+
+/* --- for metrics -------------------------------------------------------------------------------- */
+
+void topic_delivered(struct topic *t, bool is_replay)
+{
+    atomic_fetch_add_explicit(&t->delivered, 1, memory_order_relaxed);
+    if (is_replay)
+        atomic_fetch_add_explicit(&t->replayed, 1, memory_order_relaxed);
+}
+
+void topic_counts(struct topic *t, struct topic_counts *ret)
+{
+    *ret = (struct topic_counts){t->published, atomic_load(&t->delivered),
+                                 atomic_load(&t->replayed), t->pending, t->number};
 }
 
 /* --- for retention ------------------------------------------------------------------------------ */

@@ -59,6 +59,11 @@ struct topic_reader {
 bool topic_listen(struct topic *t, struct topic_reader *r);
 void topic_leave(struct topic *t, struct topic_reader *r);
 
+/* A reader has handed an event on. Any thread. */
+void topic_delivered(struct topic *t, bool is_replay);
+/* Control thread. Prometheus text about topics and consumers; of each at most max_series by name. */
+void events_text(struct core *core, size_t max_series, struct buf *out);
+
 struct events_stats {
     uint64_t topics, readers, published, kept_events, kept_bytes;
 };

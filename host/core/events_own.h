@@ -16,6 +16,14 @@ void events_each(struct core *core, void (*visit)(void *arg, struct topic *t), v
 /* Under the lock: drops the events in memory unless somebody reads or writes. */
 void topic_forget_tail(struct topic *t);
 
+struct topic_counts {
+    uint64_t published, delivered, replayed; /* since the start; delivered: the replayed ones too */
+    uint64_t pending;                        /* on their way into the store                       */
+    uint64_t number;                         /* of the topic, in the order of their making        */
+};
+/* Under the lock. */
+void topic_counts(struct topic *t, struct topic_counts *ret);
+
 struct topic_size {
     uint64_t first, last, bytes;
     bool is_mine; /* no other trim is under way: topic_end_trim() must follow */

@@ -6,7 +6,7 @@
  * call's credit. */
 #include "base/check.h"
 #include "base/log.h"
-#include "core/op.h"
+#include "core/observe.h"
 
 enum { ARENA_LIMIT = 64 << 20, SLOW_PERCENT = 75, QUICK_PERCENT = 25 };
 
@@ -136,6 +136,8 @@ static bool wants_notice(struct op *op, uint64_t queued, uint64_t limit)
     if (f->style != STYLE_FRAMES || is_slow == f->is_slow)
         return false;
     f->is_slow = is_slow;
+    if (is_slow)
+        observe_slow(op);
     f->was_blocked = false; /* a burst alone is no sign of a slow reader */
     return true;
 }
@@ -167,9 +169,11 @@ static void write_frame(struct op *op, struct arena_text *t, str json)
 
 static mig_status fail(struct op *op, str reason)
 {
+    const struct log_context *outer = log_enter(&op->log);
+
     log_error("call.internal", F_STR("capability", str_of(op->cap->id)),
-              F_Z("instance", op->provider->name), F_STR("tenant", op->header.tenant_id),
-              F_STR("message_id", op->header.message_id), F_STR("message", reason));
+              F_Z("instance", op->provider->name), F_STR("message", reason));
+    log_enter(outer);
     call_abort(op->call, CALL_STOP,
                &(struct call_result){.status = MIG_INTERNAL,
                                      .message = S("the provider failed"),

@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "core/core.h"
+#include "core/telemetry.h"
 #include "core/ticker.h"
 
 #include <stdlib.h>
@@ -52,6 +53,8 @@ static bool add_families(struct gen *g, struct diag *d)
     for (size_t i = 0, n; i < g->capability_count; i += n) {
         struct capability **first = &g->capabilities[i];
         struct capability_family *f = arena_zero(g->arena, sizeof *f);
+        struct capability_counts *counts =
+            telemetry_capability(g->core->telemetry, str_of(first[0]->id));
         for (n = 1; i + n < g->capability_count && !strcmp(first[0]->id, first[n]->id); n++)
             if (!strcmp(first[n - 1]->version, first[n]->version))
                 diag_error(d, (struct diag_at){0}, "capability.duplicate",
@@ -61,6 +64,8 @@ static bool add_families(struct gen *g, struct diag *d)
         must(f);
         f->versions = first;
         f->count = n;
+        for (size_t v = 0; v < n; v++)
+            first[v]->counts = counts;
         must(map_put(&g->families, str_of(first[0]->id), f));
     }
     return d->errors == 0;

@@ -234,36 +234,6 @@ static mig_status take_timestamp(struct op *op)
     return MIG_OK;
 }
 
-static bool is_hex(str s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        if (!((s.ptr[i] >= '0' && s.ptr[i] <= '9') || (s.ptr[i] >= 'a' && s.ptr[i] <= 'f')))
-            return false;
-    return true;
-}
-
-static bool is_zero(str s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        if (s.ptr[i] != '0')
-            return false;
-    return true;
-}
-
-/* W3C Trace Context 3.2: version-traceid-parentid-flags. */
-static bool is_traceparent(str s)
-{
-    str rest = s;
-    str version = str_split(&rest, '-'), trace = str_split(&rest, '-');
-    str parent = str_split(&rest, '-'), flags = rest.ptr ? str_split(&rest, '-') : (str){NULL, 0};
-    bool has_more = rest.ptr != NULL;
-
-    return version.len == 2 && trace.len == 32 && parent.len == 16 && flags.len == 2 &&
-           is_hex(version) && is_hex(trace) && is_hex(parent) && is_hex(flags) &&
-           !str_eq(version, S("ff")) && !(has_more && str_eq(version, S("00"))) &&
-           !is_zero(trace) && !is_zero(parent);
-}
-
 static mig_status take_texts(struct op *op)
 {
     struct op_header *h = &op->header;
@@ -274,8 +244,10 @@ static mig_status take_texts(struct op *op)
     if (!op_header_text(op, HEADER_IDEMPOTENCY_KEY, op->in.idempotency_key, &h->idempotency_key) ||
         h->idempotency_key.len > KEY_MAX)
         return op_fail_member(op, S("header.idempotency_key"));
-    if (!op_header_text(op, HEADER_TRACEPARENT, op->in.traceparent, &h->traceparent) ||
-        !is_traceparent(h->traceparent))
+    op->trace.has_parent =
+        op_header_text(op, HEADER_TRACEPARENT, op->in.traceparent, &h->traceparent) &&
+        traceparent_parse(h->traceparent, &op->trace.parent);
+    if (!op->trace.has_parent)
         h->traceparent = (str){NULL, 0}; /* dropped, never an error */
     return MIG_OK;
 }

@@ -1,6 +1,7 @@
 #include "core/once.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "core/observe.h"
 
 /* In the op's arena. */
 struct once {
@@ -49,7 +50,7 @@ static void told(struct idem_ticket *t)
 
     wait_ends(o);
     if (t->result) {
-        o->op->is_replay = true;
+        observe_replayed(o->op);
         give(o);
         return;
     }
@@ -125,7 +126,7 @@ mig_status once_begin(struct op *op, const struct once_kind *kind, str name, str
     case IDEM_FIRST: o->is_first = true; return MIG_OK;
     case IDEM_WAITS: return wait(o);
     case IDEM_REPLAY:
-        op->is_replay = true;
+        observe_replayed(op);
         give(o);
         return OP_WAITS;
     case IDEM_REUSED:

@@ -7,11 +7,14 @@
 #ifndef CORE_OP_H
 #define CORE_OP_H
 #include "base/json.h"
+#include "base/log.h"
 #include "core/call.h"
 #include "core/catalogue.h"
 #include "core/core.h"
 #include "core/inflight.h"
 #include "core/principal.h"
+#include "core/telemetry.h"
+#include "core/trace.h"
 #include "mig/ext/binding.h"
 
 #define OP_WAITS ((mig_status)1000)
@@ -108,6 +111,10 @@ struct op {
     struct once *once;     /* NULL: no idempotency key                       */
     struct retry *retry;   /* NULL: the first attempt                        */
     bool is_replay;        /* the answer was given before                    */
+    struct op_trace trace;
+    struct log_context log;
+    enum stream_type stream; /* counted as open by observe.c    */
+    bool is_inflight;        /* counted as such by observe.c    */
     struct frames frames;
     struct subscription *subscription;
 

@@ -5,6 +5,7 @@
 #include "base/id.h"
 #include "base/json_canon.h"
 #include "base/log.h"
+#include "core/observe.h"
 #include "core/once.h"
 
 typedef mig_status (*stage_fn)(struct op *op);
@@ -280,6 +281,7 @@ static void inherit_header(struct op *op, const struct op *from)
     if (id)
         id_uuid7(id);
     if (from) {
+        trace_nest(op, from);
         op->header = from->header;
         op->header.idempotency_key = (str){NULL, 0};
     } else {
@@ -355,6 +357,7 @@ void op_answer(struct op *op, const struct call_result *r, str envelope)
     if (broken(op->is_answered))
         return;
     op->is_answered = true;
+    observe_end(op, r);
     inflight_remove(op->core->inflight, &op->inflight, loop_now_ms(op->home));
     limits_leave(op, r->status == MIG_OK);
     once_end(op);

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "core/consumers.h"
 #include "core/events.h"
-#include "core/op.h"
+#include "core/observe.h"
 
 enum { BLOCK_RECORDS = 128, BLOCK_BYTES = 512 << 10, ARENA_LIMIT = 64 << 20, CONSUMER_MAX = 128 };
 
@@ -68,6 +68,7 @@ static void taken(struct subscription *s)
     bool is_replay = s->out.sequence && s->out.sequence <= s->live_from;
 
     if (s->out.kind == MIG_EVENT_MESSAGE) {
+        topic_delivered(s->topic, is_replay);
         s->cursor = s->out.sequence;
         if (s->consumer)
             consumer_moved(s->op->core, s->consumer, s->self, s->cursor, is_replay);
@@ -240,6 +241,7 @@ static void offer_gap(struct subscription *s, uint64_t to, str tail)
 static void offer_slow(struct subscription *s)
 {
     s->was_told = true;
+    observe_slow(s->op);
     offer_notice(s, &(struct notice){MIG_EVENT_BACKPRESSURE,
                                      S("{\"topic\":"),
                                      topic_name(s->topic),
@@ -592,6 +594,7 @@ mig_status stage_subscribe(struct op *op)
     op->child.room = room;
     list_push(&op->parent->children, &op->child.link);
     op->is_open = true;
+    observe_stream(op);
     op->ev_open.run = run_open;
     call_strand_push(op->parent, &op->ev_open);
     call_lasts(op->parent);

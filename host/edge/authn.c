@@ -31,6 +31,7 @@ struct principal *authn_anonymous(struct exchange *x, struct refusal *ret)
     }
     p->subject = S("anonymous");
     p->tenant = str_trim(tenant);
+    p->remote = exchange_remote(x);
     p->has_tenant_header = p->tenant.len > 0;
     p->actor = actor.len && is_printable(actor) ? actor : p->subject;
     return p;

@@ -12,7 +12,8 @@ struct edge_policy {
     bool is_jwt;      /* callers prove who they are     */
     bool require_tenant_header;
     struct jwt_rules rules;
-    uint64_t rules_version; /* another for other rules  */
+    uint64_t rules_version;            /* another for other rules  */
+    bool has_metrics, is_metrics_open; /* the route /metrics; without the key */
 };
 
 struct refusal {

@@ -5,6 +5,7 @@
 #include "core/op.h"
 #include "edge/route.h"
 #include "edge/socket.h"
+#include "edge/tally.h"
 #include "mig/sdk/status.h"
 
 enum { DEADLINE_SLACK_MS = 10000, KEEPALIVE_MS = 15000 };
@@ -24,6 +25,7 @@ struct visit {
     str message_id; /* of the answer, once there is a head */
     mig_http_request request;
     str params[ROUTE_PARAMS_MAX];
+    struct tally tally;
     struct timer keepalive; /* of event streams */
     uint64_t sent_ms;       /* when the last bytes were given        */
     bool is_operator;       /* with the admin key, or on this machine */
@@ -56,6 +58,11 @@ const struct http_limits *front_limits(struct loop *l)
     return &config_of(gen_current(core_of(l), l))->http;
 }
 
+static void over(struct visit *v)
+{
+    tally_over(&v->tally, v->x, v->principal, v->message_id);
+}
+
 /* --- answers of our own ------------------------------------------------------------------------- */
 
 static str new_id(struct arena *a)
@@ -72,7 +79,8 @@ static void answer_error(struct exchange *x, mig_status status, unsigned http, c
                          const char *message, str allow)
 {
     struct arena *a = x->arena;
-    str id = new_id(a);
+    struct visit *v = x->owner;
+    str id = v->message_id = new_id(a);
     str body = envelope_bare(a,
                              &(struct call_result){.status = status,
                                                    .message = str_of(message),
@@ -97,6 +105,7 @@ static str error_body(struct arena *a, unsigned status, str reason, str *ret_mes
                       : status == 503 ? MIG_UNAVAILABLE
                                       : MIG_INVALID_REQUEST;
 
+    tally_malformed(loop_current(), status);
     *ret_message_id = new_id(a);
     return envelope_bare(a,
                          &(struct call_result){.status = code,
@@ -215,9 +224,10 @@ static void answer_with_envelope(struct visit *v, const struct call_result *r)
 {
     struct exchange *x = v->x;
     const struct call_result s = shown(x->arena, r);
-    str id = v->message_id.len ? v->message_id : new_id(x->arena);
+    str id = v->message_id = v->message_id.len ? v->message_id : new_id(x->arena);
     const mig_header h[] = {{S("Content-Type"), S("application/json")}, {S("MIG-Message-ID"), id}};
 
+    tally_error(&v->tally, x, s.status);
     if (!x->has_answer)
         exchange_head(x, mig_status_row(s.status)->http, h, 2);
     exchange_end(x, envelope_bare(x->arena, &s, id));
@@ -236,6 +246,7 @@ static void answer(struct call *c, const struct call_result *r)
         exchange_break(x); /* too late for an error: the client must see that it is cut */
     else
         answer_with_envelope(v, r);
+    over(v);
 }
 
 static const struct call_kind kind = {
@@ -252,6 +263,7 @@ static void gone(struct exchange *x)
 {
     struct visit *v = x->owner;
 
+    over(v);
     if (v->call)
         call_abort(v->call, CALL_DISCONNECT, &(struct call_result){.status = MIG_TIMEOUT});
 }
@@ -283,6 +295,7 @@ static void check_route(struct visit *v)
 
     route_find(v->gen, x->method, x->path, x->arena, &m);
     v->route = m.route;
+    v->tally.counts = m.route ? m.route->counts : telemetry_no_route(v->gen->core->telemetry);
     v->allow = m.allow;
     for (size_t i = 0; i < m.param_count; i++)
         v->params[i] = m.params[i];
@@ -292,9 +305,17 @@ static void check_route(struct visit *v)
         refuse(v, MIG_NOT_FOUND, 404, "no_route", "no such path");
 }
 
+static bool is_metrics(const struct route *r)
+{
+    return !strcmp(r->def->pattern, "/metrics");
+}
+
 static bool is_operators(const struct visit *v)
 {
-    return v->route->def->flags & MIG_ROUTE_ADMIN && !(v->route->def->flags & MIG_ROUTE_PUBLIC);
+    const struct edge_policy *p = &config_of(v->gen)->policy;
+
+    return v->route->def->flags & MIG_ROUTE_ADMIN && !(v->route->def->flags & MIG_ROUTE_PUBLIC) &&
+           !(p->is_metrics_open && is_metrics(v->route));
 }
 
 static void refuse_with(struct visit *v, const struct refusal *r)
@@ -305,11 +326,16 @@ static void refuse_with(struct visit *v, const struct refusal *r)
 /* Before the body is taken: what can be said without a token. */
 static void check_access(struct visit *v)
 {
+    const struct edge_policy *p = &config_of(v->gen)->policy;
     struct refusal why;
 
     v->is_operator = false;
-    if (!v->is_refused && is_operators(v) &&
-        authn_operator(&config_of(v->gen)->policy, v->x, &v->is_operator, &why) != MIG_OK)
+    if (!v->is_refused && !p->has_metrics && is_metrics(v->route)) {
+        refuse(v, MIG_NOT_FOUND, 404, "no_route", "no such path");
+        return;
+    }
+    v->tally.is_admin = !v->is_refused && is_operators(v);
+    if (v->tally.is_admin && authn_operator(p, v->x, &v->is_operator, &why) != MIG_OK)
         refuse_with(v, &why);
 }
 
@@ -353,7 +379,7 @@ static void fill(struct visit *v)
         .tenant_id = v->principal->tenant,
         .params = v->params,
         .body = x->body,
-        .remote = exchange_remote(x),
+        .remote = v->principal->remote,
         .flags = v->is_restricted ? MIG_REQUEST_RESTRICTED : 0,
     };
 }
@@ -361,7 +387,7 @@ static void fill(struct visit *v)
 /* Behind every deadline that an operation in it can have. */
 static uint64_t deadline_of(const struct visit *v)
 {
-    return clock_now_ns() + (v->gen->policy.max_deadline_ms + DEADLINE_SLACK_MS) * 1000000u;
+    return v->tally.began_ns + (v->gen->policy.max_deadline_ms + DEADLINE_SLACK_MS) * 1000000u;
 }
 
 /* The generation may have changed while the body came: then the route is looked up again. */
@@ -384,7 +410,6 @@ static void open_call(struct visit *v)
     struct core *core = core_of(x->loop);
 
     fill(v);
-    v->principal->remote = v->request.remote;
     v->call = call_open(core_loop_of(core, x->loop)->calls, &(struct call_spec){
                                                                 .kind = &kind,
                                                                 .instance = v->route->instance,
@@ -417,12 +442,16 @@ static void admit(struct visit *v, struct principal *principal, const struct ref
         authn_scoped_operator(v->principal, str_eq(x->method, S("GET")) || x->is_head,
                               &v->is_restricted, &why) != MIG_OK)
         refuse_with(v, &why);
+    tally_access(&v->tally, x, v->is_refused ? v->refusal : MIG_OK, v->refusal_reason,
+                 config_of(v->gen)->policy.admin_key.len > 0);
     if (!v->is_refused)
         open_call(v);
     x->must_close |= v->is_refused && v->refusal == MIG_UNAVAILABLE; /* stopping */
-    if (v->is_refused)
+    if (v->is_refused) {
         answer_error(x, v->refusal, v->refusal_http, v->refusal_reason, v->refusal_message,
                      v->allow);
+        over(v);
+    }
     arena_unref(a); /* the call's from here on */
 }
 
@@ -446,6 +475,7 @@ static void request(struct exchange *x)
     struct visit *v = x->owner;
 
     refresh(v);
+    tally_begin(&v->tally, x);
     const struct edge_policy *policy = &config_of(v->gen)->policy;
     bool is_public = v->is_refused || v->is_operator || v->route->def->flags & MIG_ROUTE_PUBLIC;
     if (!policy->is_jwt || is_public) {

@@ -1,5 +1,6 @@
 #include "edge/route.h"
 #include "base/check.h"
+#include "core/core.h"
 
 #include <stdlib.h>
 
@@ -132,6 +133,7 @@ bool routes_build(struct gen *g, struct diag *d)
                             .data = def->data,
                             .on_cancel = def->on_cancel,
                             .on_writable = def->on_writable},
+                .counts = telemetry_route(g->core->telemetry, str_of(def->pattern)),
             };
             add(t, &t->routes[t->count++], d);
         }
@@ -183,6 +185,7 @@ static inline bool is_next(str rest, str segment, str *ret_after)
     bool is_last = rest.len == segment.len;
 
     if (rest.len < segment.len || !(is_last || rest.ptr[segment.len] == '/') ||
+        (segment.len && *rest.ptr != *segment.ptr) ||
         memcmp(rest.ptr, segment.ptr, segment.len) != 0)
         return false;
     *ret_after =

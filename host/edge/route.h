@@ -4,6 +4,7 @@
 #define EDGE_ROUTE_H
 #include "base/arena.h"
 #include "core/gen.h"
+#include "core/telemetry.h"
 
 enum { ROUTE_PARAMS_MAX = 8 };
 
@@ -11,6 +12,7 @@ struct route {
     const mig_http_route *def;
     struct instance *instance;
     struct call_handler handler;
+    struct route_counts *counts;
 };
 
 struct route_table;

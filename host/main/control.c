@@ -10,6 +10,7 @@
 #include "main/control_own.h"
 #include "main/logwriter.h"
 #include "main/node.h"
+#include "main/telemetry.h"
 #include "main/upsert.h"
 
 #include <stdlib.h>
@@ -356,6 +357,20 @@ static void verb_connections(const struct verb_call *v)
     tell(v, list_connections);
 }
 
+static void verb_audit(const struct verb_call *v)
+{
+    struct buf out;
+
+    buf_init(&out, BUF_MAX);
+    const char *wrong = telemetry_audit(v->node, v->args, &out);
+    if (!wrong) {
+        verb_say(v, &out);
+        return;
+    }
+    buf_deinit(&out);
+    verb_refuse(v, MIG_INVALID_REQUEST, wrong, "the value cannot be used");
+}
+
 static const struct verb verbs[] = {
     {"reload", verb_reload},
     {"manifest", verb_manifest},
@@ -373,6 +388,7 @@ static const struct verb verbs[] = {
     {"health", verb_health},
     {"metrics", verb_metrics},
     {"config", verb_config},
+    {"audit", verb_audit},
     {NULL, NULL},
 };
 

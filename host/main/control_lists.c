@@ -6,6 +6,7 @@
 #include "core/metrics.h"
 #include "core/op.h"
 #include "main/logwriter.h"
+#include "main/telemetry.h"
 #include "store/kv.h"
 
 #include <stdlib.h>
@@ -462,8 +463,6 @@ void list_metrics(struct node *n, struct buf *out)
     per_loop(n, out, "mig_http_protocol_errors_total", "counter", "Malformed requests.", errors_of);
     per_loop(n, out, "mig_loop_inbox_depth", "gauge", "Messages waiting.", inbox_of);
     per_loop(n, out, "mig_loop_stalls_total", "counter", "Turns that held the loop up.", stalls_of);
-    one(out, "mig_gateway_inflight_invocations", "gauge", "Invocations in flight.",
-        (double)atomic_load(&core->inflight_count));
     one(out, "mig_generation", "gauge", "Generation in force.", (double)core->current->number);
     one(out, "mig_instances_draining", "gauge", "Retired instances that still have debt.",
         (double)core_draining(core));
@@ -485,5 +484,6 @@ void list_metrics(struct node *n, struct buf *out)
         (double)check_broken_count());
     one(out, "process_resident_memory_bytes", "gauge", "Resident memory.",
         (double)resident_bytes());
+    telemetry_list(n, out);
     metrics_text(core->metrics, out);
 }

@@ -83,7 +83,8 @@ static void without_accept_frames_are_gathered(struct probe *p)
     size_t n;
 
     if (!ask(p, invoke, NULL, STREAM(",'stream_chunks':4"),
-             "200; head Content-Type ~ application/json; /payload : object; /payload/frames : array; "
+             "200; head Content-Type ~ application/json; /payload : object; /payload/frames : "
+             "array; "
              "/capability = '${C}'"))
         return;
     n = mig_json_count(last_at(p, "/payload/frames"));

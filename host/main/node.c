@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/accounts.h"
+#include "core/audit.h"
 #include "core/consumers.h"
 #include "core/events.h"
 #include "core/idem.h"
@@ -17,6 +18,7 @@
 #include "main/findings.h"
 #include "main/keys.h"
 #include "main/logwriter.h"
+#include "main/telemetry.h"
 #include "main/watch.h"
 #include "store/kv.h"
 #include "store/store.h"
@@ -151,7 +153,8 @@ static void first_generation(void *arg, bool is_ok, str json, const struct diag 
         tls_address = listener_address(n->listeners[LISTENER_MAIN]);
     log_info("migd.ready", F_Z("address", listener_address(n->listeners[LISTENER_MAIN])),
              F_Z("tls", tls_address), F_Z("auth_mode", s->auth_mode), F_U64("loops", n->loop_count),
-             F_Z("grpc", "off"), F_Z("nats", "off"), F_Z("audit", "off"),
+             F_Z("grpc", "off"), F_Z("nats", "off"),
+             F_Z("audit", s->audit_log_path ? s->audit_log_path : "off"),
              F_Z("metrics", s->is_metrics ? "on" : "off"),
              F_MS("start_ms", (double)(clock_wall_ms() - n->started_ms)));
     notify_systemd("READY=1");
@@ -160,6 +163,12 @@ static void first_generation(void *arg, bool is_ok, str json, const struct diag 
 
 /* --- signals ------------------------------------------------------------------------------------ */
 
+static void reopen_files(struct node *n)
+{
+    logwriter_reopen();
+    audit_reopen(n->core->audit);
+}
+
 static void on_signal(uv_signal_t *h, int signum)
 {
     struct node *n = h->data;
@@ -167,7 +176,7 @@ static void on_signal(uv_signal_t *h, int signum)
     if (signum == SIGHUP)
         reload_ask(n->reloader, &(struct reload_ask){0}, reload_unheard, n);
     else if (signum == SIGUSR1)
-        logwriter_reopen();
+        reopen_files(n);
     else if (atomic_load(&n->core->is_stopping))
         _exit(1); /* asked twice: now */
     else
@@ -451,6 +460,7 @@ static void free_all(struct node *n)
 {
     for (size_t i = 0; i < n->loop_count; i++)
         uv_thread_join(&n->per_loop[i].thread);
+    telemetry_stop(n);
     struct kv_store *kv = n->core->kv;
     close_data(n->core);
     core_free(n->core);
@@ -485,6 +495,8 @@ int node_run(const struct settings_source *src, const struct settings *s, bool *
     }
     make_loops(&n);
     make_core(&n, s);
+    if (!telemetry_start(&n, s))
+        _exit(1); /* nothing runs yet that would have to end */
     load_data(&n, s);
     if (!keys_open(n.core, s))
         _exit(1); /* it was said why; nothing runs yet */
@@ -495,7 +507,9 @@ int node_run(const struct settings_source *src, const struct settings *s, bool *
     reload_ask(n.reloader, &(struct reload_ask){0}, first_generation, &n);
     loop_run(n.control);
     *ret_is_forced = n.is_forced; /* then threads of plugins may still use what we would free */
-    if (!n.is_forced)
+    if (n.is_forced)
+        audit_flush(n.core->audit);
+    else
         free_all(&n);
     return n.exit_code;
 }

@@ -4,6 +4,7 @@
 #include "main/reload.h"
 #include "net/listener.h"
 
+struct otlp;
 struct watch;
 
 /* mig.addr, and tls.addr when there is one beside it. */
@@ -31,6 +32,7 @@ struct node {
     struct reloader *reloader;
     struct listener_set *listeners[LISTENERS];
     struct watch *watch;
+    struct otlp *otlp;
     uint64_t started_ms;
     uint64_t stop_ms; /* how long calls may go on after a stop was asked for */
     struct timer stop_timer, redescribe;

@@ -97,6 +97,8 @@ void policy_fill(struct gen *g, const struct settings *s, struct tls_context *tl
                   .leeway_s = JWT_LEEWAY_S,
                   .require_exp = s->jwt_require_exp,
                   .algorithms = JWS_ALGS_ALL},
+        .has_metrics = s->is_metrics,
+        .is_metrics_open = str_eq(str_of(s->metrics_auth), S("open")),
     };
     f->policy.rules_version = str_hash(f->policy.rules.issuer) * 31 +
                               str_hash(f->policy.rules.audience) * 2 + s->jwt_require_exp;

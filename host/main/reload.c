@@ -8,10 +8,10 @@
 #include "core/events.h"
 #include "core/idem.h"
 #include "core/life.h"
-#include "core/metrics.h"
 #include "edge/front.h"
 #include "edge/route.h"
 #include "main/policy.h"
+#include "main/telemetry.h"
 #include "main/tls_files.h"
 #include "store/kv.h"
 
@@ -438,7 +438,7 @@ static void apply_live(struct reloader *r, const struct settings *s)
     if (log_level_parse(str_of(s->log_level), &level))
         log_threshold = level;
     watchdog_set_stall_ms(core->watchdog, (unsigned)s->stall_ms);
-    metrics_set_max_series(core->metrics, (size_t)s->metrics_max_series);
+    telemetry_apply(core, s);
     modules_set_unmap(r->modules, !strcmp(s->unmap, "when-clean"));
     events_set_limits(core, &(struct event_limits){(uint64_t)s->event_max_per_topic,
                                                    (uint64_t)s->event_max_bytes,

@@ -18,6 +18,7 @@ struct admin {
 enum shape {
     PLAIN, /* the verb's JSON                                       */
     TEXT,  /* its member "text", as text/plain (metrics)            */
+    FILES, /* its member "text" as its member "type", else JSON      */
     EMPTY, /* 204                                                   */
     LIVE,  /* {"status":"alive"} whatever the verb says             */
     READY  /* 503 unless its member "ready" is true                 */
@@ -31,7 +32,11 @@ struct route {
     enum shape shape;
     int wants_body; /* 1: JSON body as "body"; 2: raw body as "text" */
     int is_detailed;
+    const char *const *query; /* parameters that become arguments; NULL: none */
 };
+
+static const char *const audit_query[] = {"tenant_id", "since",  "until", "outcome",
+                                          "limit",     "format", NULL};
 
 #define A "/admin/v0.1"
 static const struct route routes[] = {
@@ -55,6 +60,8 @@ static const struct route routes[] = {
     {"GET", A "/health/detailed", "health", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 0, 1},
     {"GET", "/health", "health", NULL, 200, MIG_ROUTE_PUBLIC, READY, 0, 0},
     {"GET", "/metrics", "metrics", NULL, 200, MIG_ROUTE_ADMIN, TEXT, 0, 0},
+    {"GET", "/pro/v0.1/audit/export", "audit", NULL, 200, MIG_ROUTE_ADMIN, FILES, 0, 0,
+     audit_query},
 };
 
 /* One request while its verb runs. */
@@ -97,8 +104,11 @@ static void answer_text(struct visit *v, mig_str json)
     mig_str token = mig_json_member(json, "text");
     char *text = malloc(token.len + 1);
     mig_str body = {text, text ? mig_json_unescape(token, text, token.len) : 0};
+    char type[64] = "text/plain; version=0.0.4; charset=utf-8";
 
-    answer(v, 200, "text/plain; version=0.0.4; charset=utf-8", body);
+    if (v->route->shape == FILES)
+        type[mig_json_unescape(mig_json_member(json, "type"), type, sizeof type - 1)] = 0;
+    answer(v, 200, type, body);
     free(text);
 }
 
@@ -111,6 +121,12 @@ static void answer_ok(struct visit *v, mig_str json)
     switch (r->shape) {
     case PLAIN: answer(v, r->status, "application/json", json); break;
     case TEXT: answer_text(v, json); break;
+    case FILES:
+        if (mig_json_member(json, "text").len)
+            answer_text(v, json);
+        else
+            answer(v, 200, "application/json", json);
+        break;
     case EMPTY: answer(v, r->status, "application/json", none); break;
     case LIVE: answer(v, 200, "application/json", mig_s("{\"status\":\"alive\"}")); break;
     case READY:
@@ -143,10 +159,65 @@ static int query_has(mig_str query, const char *name)
     return 0;
 }
 
+static int hex(char c)
+{
+    return c >= '0' && c <= '9'                     ? c - '0'
+           : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
+                                                    : -1;
+}
+
+/* A value of the query as text, in `out`, which has room for it. What is no escape stays as it is. */
+static mig_str decoded(mig_str raw, char *out)
+{
+    mig_str text = {out, 0};
+
+    for (size_t i = 0; i < raw.len; i++) {
+        int high = raw.ptr[i] == '%' && i + 2 < raw.len ? hex(raw.ptr[i + 1]) : -1;
+        int low = high >= 0 ? hex(raw.ptr[i + 2]) : -1;
+        out[text.len++] = (char)(low >= 0 ? high << 4 | low : raw.ptr[i]);
+        i += low >= 0 ? 2 : 0;
+    }
+    return text;
+}
+
+/* The raw value of a parameter; ptr NULL: it is not there. */
+static mig_str query_value(mig_str query, const char *name)
+{
+    mig_str none = {NULL, 0};
+    size_t n = strlen(name);
+
+    for (size_t at = 0; at < query.len;) {
+        const char *from = query.ptr + at;
+        const char *stop = (const char *)memchr(from, '&', query.len - at);
+        size_t len = stop ? (size_t)(stop - from) : query.len - at;
+        if (len > n && memcmp(from, name, n) == 0 && from[n] == '=') {
+            mig_str value = {from + n + 1, len - n - 1};
+            return value;
+        }
+        at += len + 1;
+    }
+    return none;
+}
+
+static void put_query(mig_json_writer *w, const struct route *r, mig_str query)
+{
+    char *room = r->query ? (char *)malloc(query.len + 1) : NULL;
+
+    for (size_t i = 0; room && r->query[i]; i++) {
+        mig_str value = query_value(query, r->query[i]);
+        if (!value.ptr)
+            continue;
+        mig_json_key(w, r->query[i]);
+        mig_json_put_string(w, decoded(value, room));
+    }
+    free(room);
+}
+
 /* The verb's arguments as JSON, malloc'ed in *ret_text. */
 static mig_str arguments(const struct route *r, const mig_http_request *rq, char **ret_text)
 {
-    size_t cap = rq->body.len * 6 + rq->query.len + (r->param ? rq->params[0].len * 6 : 0) + 256;
+    size_t cap =
+        rq->body.len * 6 + rq->query.len * 6 + (r->param ? rq->params[0].len * 6 : 0) + 256;
     char *text = *ret_text = malloc(cap);
     mig_json_writer w = mig_json_writer_on(text, text ? cap : 0);
 
@@ -173,6 +244,7 @@ static mig_str arguments(const struct route *r, const mig_http_request *rq, char
         mig_json_key(&w, "text");
         mig_json_put_string(&w, rq->body);
     }
+    put_query(&w, r, rq->query);
     mig_json_close(&w, '}');
     return mig_json_written(&w);
 }

@@ -40,11 +40,12 @@ static void every_route_ends_its_call(void **state)
     static const char *const methods[] = {"GET", "POST", "PUT", "DELETE"};
 #define A "/admin/v0.1"
     static const char *const paths[] = {
-        A "/reload",          A "/manifests", A "/generations",  A "/plugins",
-        A "/plugins/x",       A "/instances", A "/capabilities", A "/connections",
-        A "/loops",           A "/config",    A "/health/live",  A "/health/ready",
-        A "/health/detailed", "/health",      "/metrics",        A "/capabilities/a.b",
-        A "/plugins/reload"};
+        A "/reload",           A "/manifests",      A "/generations",
+        A "/plugins",          A "/plugins/x",      A "/instances",
+        A "/capabilities",     A "/connections",    A "/loops",
+        A "/config",           A "/health/live",    A "/health/ready",
+        A "/health/detailed",  "/health",           "/metrics",
+        A "/capabilities/a.b", A "/plugins/reload", "/pro/v0.1/audit/export"};
     unsigned served_calls = 0;
 
     (void)state;

@@ -72,6 +72,43 @@ static void monotonic_time_does_not_go_back(void **state)
     }
 }
 
+static void reads_rfc3339(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t ms; /* 0: refused */
+    } rows[] = {
+        {"2026-11-21T06:14:03.123Z", 1795241643123},
+        {"2026-11-21t06:14:03z", 1795241643000},
+        {"2026-11-21T06:14:03.5Z", 1795241643500},
+        {"2026-11-21T06:14:03.123456789Z", 1795241643123},
+        {"2026-11-21T07:14:03+01:00", 1795241643000},
+        {"2026-11-21T00:44:03-05:30", 1795241643000},
+        {"2026-11-21T06:14:03", 0},
+        {"2026-11-21T06:14:03.Z", 0},
+        {"2026-11-21T06:14:03ZZ", 0},
+        {"2026-11-21 06:14:03Z", 0},
+        {"2026-13-21T06:14:03Z", 0},
+        {"2026-00-21T06:14:03Z", 0},
+        {"2026-11-21T24:14:03Z", 0},
+        {"2026-11-21T06:14:03+1:00", 0},
+        {"2026-11-21T06:14:03+24:00", 0},
+        {"1969-11-21T06:14:03Z", 0},
+        {"1970-01-01T00:00:00+01:00", 0},
+        {"xxxx-11-21T06:14:03Z", 0},
+        {"2026-11-21T06:14", 0},
+        {"", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < countof(rows); i++) {
+        uint64_t ms = 0;
+        bool is_good = clock_parse_rfc3339(rows[i].text, strlen(rows[i].text), &ms);
+        assert_int_equal(is_good, rows[i].ms != 0);
+        assert_int_equal(ms, rows[i].ms);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -79,6 +116,7 @@ int main(void)
         T(http_date_names_day_and_month),
         T(agrees_with_the_c_library),
         T(monotonic_time_does_not_go_back),
+        T(reads_rfc3339),
     };
     return RUN(tests);
 }

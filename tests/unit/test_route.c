@@ -20,6 +20,7 @@ static int set_up(void **state)
     (void)state;
     memset(&f, 0, sizeof f);
     f.core.loop_count = 1;
+    f.core.telemetry = telemetry_new(1, 100);
     f.g = gen_new(&f.core);
     f.i.name = strdup("one");
     f.other.name = strdup("two");
@@ -40,6 +41,7 @@ static int tear_down(void **state)
     f.g->catalogues = NULL;
     f.g->catalogue_count = 0;
     gen_free(f.g);
+    telemetry_free(f.core.telemetry);
     arena_unref(f.a);
     arena_pool_deinit(&f.pool);
     diag_deinit(&f.d);

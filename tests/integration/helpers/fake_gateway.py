@@ -357,7 +357,7 @@ class FakeGateway:
             out = {"capability": capability, "payload": self.result(payload),
                    "result_schema_uri": DESCRIPTOR["output_schema_uri"]}
             if chunks:
-                out["frames"] = frames
+                out["payload"] = {**out["payload"], "frames": frames}
             if slot:
                 self.stored[slot]["result"] = out["payload"]
             return out
