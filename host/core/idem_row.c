@@ -87,8 +87,8 @@ char *idem_row_write(struct idem_row *ret, const struct idem_key *k, const char 
         [MESSAGE_LEN] = r->message.len,
         [DETAILS_LEN] = r->details.len,
     };
-    for (int n = 0; n < NUMBERS; n++)
-        put_number(head, n, numbers[n]);
+    for (unsigned n = 0; n < NUMBERS; n++)
+        put_number(head, (enum number)n, numbers[n]);
     memcpy(head + NUMBERS * 8, fingerprint, DIGEST_HEX);
     put(put(put(head + HEAD, r->json), r->message), r->details);
     ret->key = store_key((struct store_tenant){{tenant, k->tenant.len}}, STORE_IDEMPOTENCY,

@@ -14,8 +14,7 @@ struct usage_name {
     unsigned place;      /* which of the lists of a tenant */
     uint64_t sum;        /* usage_json(): control thread    */
     struct list in_sums; /* the same                        */
-    str id;              /* empty: those that share         */
-    char text[];
+    str id;              /* behind it; empty: those that share */
 };
 
 struct usage {
@@ -57,7 +56,7 @@ const struct usage_name *usage_name_of(struct usage *u, str id)
     if (!n && atomic_load(&u->name_count) < USAGE_NAMES_MAX &&
         (n = calloc(1, sizeof *n + id.len))) {
         n->place = atomic_fetch_add(&u->name_count, 1) % TENANT_CELLS;
-        n->id = (str){memcpy(n->text, id.ptr, id.len), id.len};
+        n->id = (str){memcpy(n + 1, id.ptr, id.len), id.len};
         list_init(&n->in_sums);
         if (!stripe_add(s, &n->item, hash)) {
             free(n);

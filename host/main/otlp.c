@@ -173,7 +173,7 @@ static unsigned send_batch(struct otlp *o, bool is_last)
     if (o->tries == 1)
         log_warn("otlp.failed", F_Z("url", o->url), F_U64("status", a.status),
                  F_Z("error", a.detail), F_Z("hint", "it is tried again"));
-    unsigned wait = RETRY_MS << (o->tries - 1 < 5 ? o->tries - 1 : 5);
+    unsigned wait = (unsigned)RETRY_MS << (o->tries - 1 < 5 ? o->tries - 1 : 5);
     return wait < RETRY_MAX_MS ? wait : RETRY_MAX_MS;
 }
 

@@ -218,7 +218,8 @@ static void open_call(uint32_t exec, const struct call_kind *kind, uint32_t flag
     memset(w.told_json, 0, sizeof w.told_json);
     memset(w.frames, 0, sizeof w.frames);
     memset(w.messages, 0, sizeof w.messages);
-    w.frames_len = w.messages_len = 0;
+    w.frames_len = 0;
+    w.messages_len = 0;
     w.frame_status = MIG_OK;
     w.pinned = g;
     arena_defer(a, arena_ended, NULL);
