@@ -61,7 +61,7 @@ static void send_last(struct stream *s, mig_str text)
 {
     mig_status status = send_text(s->conn, text.ptr, text.len);
 
-    if (status == MIG_E_AGAIN && (s->pending = malloc(text.len))) {
+    if (status == MIG_E_AGAIN && text.len && (s->pending = malloc(text.len))) {
         memcpy(s->pending, text.ptr, text.len);
         s->pending_len = text.len;
         s->is_over = 1;
@@ -441,11 +441,11 @@ static void subscription_accepted(struct stream *ack, const mig_outcome *out)
         memcpy(s->header, header.ptr, header.len);
         s->header[header.len] = 0;
     }
-    struct conn *c = ack->conn;
+    const struct binding *b = ack->conn->b;
     mig_call op = s ? s->op : (mig_call){0};
-    accepted(ack, out);
+    accepted(ack, out); /* the last stream of a closed connection takes it along */
     if (op.v)
-        c->b->mig->resume(c->b->host, op);
+        b->mig->resume(b->host, op);
 }
 
 static void on_subscribed(void *self, void *tag, mig_call ex, mig_call op)
