@@ -293,10 +293,11 @@ static const char pem_certificate[] =
     "MAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIhAMmRD2BSUOGqySLserz5l1St1Fh+5Fqr\n"
     "6/IFFUJK4QMuAiB9bZ1pA1N9rIIpXNsbSt24MsxU0qHiJZa9qhIu++RHzg==\n"
     "-----END CERTIFICATE-----\n";
-static const char pem_private[] = "-----BEGIN PRIVATE " /* cut: no key is to be found in this tree */
-                                  "KEY-----\n"
-                                  "MC4CAQA=\n"
-                                  "-----END PRIVATE KEY-----\n";
+static const char pem_private[] =
+    "-----BEGIN PRIVATE " /* cut: no key is to be found in this tree */
+    "KEY-----\n"
+    "MC4CAQA=\n"
+    "-----END PRIVATE KEY-----\n";
 
 static bool add_pem(const char *pem, const char *kid)
 {
