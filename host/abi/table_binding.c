@@ -28,7 +28,7 @@ static mig_status submit(const mig_host *h, mig_call ex, const mig_submit *s)
     mig_submit in = {0};
 
     if (!s || s->struct_size < offsetof(mig_submit, on_done) + sizeof s->on_done || !s->on_done ||
-        s->operation > MIG_OP_REFUSE)
+        s->operation > MIG_OP_SCHEMA)
         return MIG_E_ARG;
     memcpy(&in, s, s->struct_size < sizeof in ? s->struct_size : sizeof in);
     struct call *c = call_hold(i->core, i, ex);

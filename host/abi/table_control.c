@@ -57,7 +57,10 @@ static void on_control(struct task *t)
     struct control_pending *c = container_of(t, struct control_pending, order);
     struct core *core = c->pending.instance->core;
 
-    core->control_verb(core, str_of(c->verb), str_of(c->args), verb_done, c);
+    struct call *call = c->pending.call; /* held: its principal stays */
+
+    core->control_verb(core, call ? call->principal : NULL, str_of(c->verb), str_of(c->args),
+                       verb_done, c);
 }
 
 static mig_status request(const mig_host *h, mig_call call, mig_str verb, mig_str args,

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 /* MIG v0.1 9.2: what reference clients call on a fresh gateway. */
-static const char bootstrap[] =
+const char plan_bootstrap[] =
     "{\"descriptor\":{\"id\":\"observatory.models.infer\",\"version\":\"1.0.0\","
     "\"modes\":[\"unary\",\"server_stream\"],"
     "\"input_schema_uri\":\"schema://observatory/models/infer-input/v1\","
@@ -270,12 +270,8 @@ static char *echo_config(const struct settings *s, const char *capabilities)
 
     buf_init(&b, BUF_MAX);
     buf_addf(&b, "{\"unbound\":\"%s\",\"capabilities\":[", s->unbound_provider);
-    if (s->is_bootstrap)
-        buf_addz(&b, bootstrap);
-    if (extra.len > 2) {
-        buf_addz(&b, s->is_bootstrap ? "," : "");
+    if (extra.len > 2)
         buf_add(&b, (str){extra.ptr + 1, extra.len - 2});
-    }
     buf_addz(&b, "]}");
     char *text = buf_take_z(&b);
     must(text);

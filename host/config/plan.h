@@ -25,8 +25,11 @@ struct plan {
     struct str_list dirs; /* plugin folders, in order of search */
 };
 
-/* capabilities: JSON array text of what the built-in echo provider serves beside the default
- * capability (admin upserts), may be "[]". NULL when d has errors. */
+/* An upsert: the capability that reference clients call on a fresh gateway (MIG v0.1 9.2). */
+extern const char plan_bootstrap[];
+
+/* capabilities: JSON array text of what the built-in echo provider serves (admin upserts), may be
+ * "[]". NULL when d has errors. */
 struct plan *plan_make(const struct settings *s, const struct manifest *m, const char *capabilities,
                        struct diag *d);
 void plan_free(struct plan *p);

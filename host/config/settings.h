@@ -64,18 +64,21 @@ struct settings {
     int64_t max_inflight_tenant; /* mig.max_inflight_tenant 1024 */
     char *unbound_provider;      /* mig.unbound_provider echo|unavailable */
     bool is_bootstrap;           /* mig.bootstrap true */
-    bool is_metrics;             /* mig.enable_metrics true */
-    int64_t metrics_max_series;  /* mig.metrics_max_series 2000 */
-    char *metrics_auth;          /* mig.metrics_auth inherit|open */
-    int64_t trace_ratio;         /* mig.trace_ratio 0..1, in millionths */
-    char *otlp_endpoint;         /* mig.otlp_endpoint; NULL: none */
-    char *audit_log_path;        /* mig.audit_log_path; NULL: none */
-    bool is_audit_required;      /* mig.audit_required */
-    bool is_audit_chain;         /* mig.audit_chain */
-    int64_t audit_max;           /* mig.audit_max 100000, in memory */
-    int64_t audit_memory_bytes;  /* mig.audit_memory_bytes 16777216 */
-    int64_t audit_max_bytes;     /* mig.audit_max_bytes 0 */
-    int64_t audit_keep;          /* mig.audit_keep 7 */
+    bool is_schema_immutable;    /* mig.schema_immutable false */
+    int64_t heartbeat_missed_limit; /* mig.heartbeat_missed_limit 3 */
+    char *heartbeat_action;         /* mig.heartbeat_action none|close */
+    bool is_metrics;                /* mig.enable_metrics true */
+    int64_t metrics_max_series;     /* mig.metrics_max_series 2000 */
+    char *metrics_auth;             /* mig.metrics_auth inherit|open */
+    int64_t trace_ratio;            /* mig.trace_ratio 0..1, in millionths */
+    char *otlp_endpoint;            /* mig.otlp_endpoint; NULL: none */
+    char *audit_log_path;           /* mig.audit_log_path; NULL: none */
+    bool is_audit_required;         /* mig.audit_required */
+    bool is_audit_chain;            /* mig.audit_chain */
+    int64_t audit_max;              /* mig.audit_max 100000, in memory */
+    int64_t audit_memory_bytes;     /* mig.audit_memory_bytes 16777216 */
+    int64_t audit_max_bytes;        /* mig.audit_max_bytes 0 */
+    int64_t audit_keep;             /* mig.audit_keep 7 */
     /* HTTP */
     int64_t header_timeout_ms; /* http.header_timeout_ms 10000 */
     int64_t body_timeout_ms;   /* http.body_timeout_ms   10000, without a byte */

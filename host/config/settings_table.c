@@ -100,8 +100,15 @@ const struct setting settings_table[] = {
            .meaning = "The same for one tenant."),
     WORD("mig.unbound_provider", unbound_provider, "echo", "echo|unavailable",
          .meaning = "What a capability without a provider answers."),
-    FLAG("mig.bootstrap", is_bootstrap, "true",
+    FLAG("mig.bootstrap", is_bootstrap, "true", RESTART,
          .meaning = "Registers the default capability at the first start."),
+    FLAG("mig.schema_immutable", is_schema_immutable, "false",
+         .meaning = "Refuses changes of registered schemas."),
+    NUMBER("mig.heartbeat_missed_limit", heartbeat_missed_limit, "3", 1, 1000,
+           .meaning = "Heartbeats that a session may miss before the action is taken."),
+    WORD("mig.heartbeat_action", heartbeat_action, "none", "none|close",
+         .meaning = "What happens to a session that has missed them: nothing, or its streams are "
+                    "cancelled."),
     FLAG("mig.enable_metrics", is_metrics, "true", .meaning = "Serves `/metrics`."),
     VALUE("mig.data_dir", PATH, data_dir, NULL, RESTART,
           .meaning = "Folder of what survives a restart: events, consumers, idempotent results, "

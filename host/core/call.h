@@ -64,6 +64,8 @@ struct call_kind {
     void (*free)(struct call *c);
     /* HTTP exchanges: become a WebSocket (ws: mig_websocket). NULL otherwise. */
     mig_status (*upgrade)(struct call *c, const void *ws);
+    /* WebSockets: the path they were opened under. NULL otherwise. */
+    str (*path)(const struct call *c);
 };
 
 /* One callback that waits for its turn on the strand. */

@@ -261,7 +261,7 @@ static bool find_schema(void *ctx, str uri, str *ret_text)
 
 /* The capability's own text; without one, what the registry has under the URI. */
 static bool compile_schema(struct draft *d, const struct capability *c, const char *own, str uri,
-                           struct jschema **ret)
+                           struct jschema **ret, str *ret_text)
 {
     struct core *core = d->catalogue->instance->core;
     const struct jschema_options options = {.find = find_schema, .ctx = core};
@@ -270,6 +270,7 @@ static bool compile_schema(struct draft *d, const struct capability *c, const ch
 
     if (!own && !find_schema(core, uri, &text))
         return true;
+    *ret_text = own ? text : arena_copy(d->catalogue->arena, text);
     if (jschema_compile(ret, text, uri, &options, &fault))
         return true;
     diag_error(d->diag, (struct diag_at){0}, "capability.schema", "%s: %.*s%s%s: %s", c->id,
@@ -333,8 +334,8 @@ static mig_status on_capability(const mig_registrar *reg, const mig_capability *
     const json_value *qos;
     if (!take_meta(d, c, m.meta, &qos))
         return MIG_E_ARG;
-    if (!compile_schema(d, c, c->input_schema, c->input_schema_uri, &c->input) ||
-        !compile_schema(d, c, c->output_schema, c->output_schema_uri, &c->output))
+    if (!compile_schema(d, c, c->input_schema, c->input_schema_uri, &c->input, &c->input_text) ||
+        !compile_schema(d, c, c->output_schema, c->output_schema_uri, &c->output, &c->output_text))
         return MIG_E_ARG;
     c->result_json = result_tail(a, c->output_schema_uri);
     c->descriptor = descriptor(a, c, qos, true, true);

@@ -23,6 +23,7 @@ struct capability {
     const char *input_schema, *output_schema; /* JSON Schema text, may be NULL   */
     struct jschema *input, *output;           /* compiled; NULL: nothing is checked  */
     str input_schema_uri, output_schema_uri;
+    str input_text, output_text; /* of what was compiled, its own or registered; ptr NULL: none */
     str *auth_scopes;
     size_t scope_count;
     str *event_topics;

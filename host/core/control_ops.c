@@ -1,7 +1,9 @@
 /* CANCEL and HEARTBEAT (MIG v0.1 5.6 and 5.7). */
 #include "base/check.h"
+#include "base/clock.h"
 #include "core/observe.h"
 #include "core/principal.h"
+#include "core/sessions.h"
 
 #include <stdlib.h>
 
@@ -135,6 +137,9 @@ mig_status stage_heartbeat(struct op *op)
     if (v && !json_is_integer(v, &ms))
         return op_fail_member(op, S("interval_ms"));
     ms = ms <= 0 ? 5000 : ms < 1000 ? 1000 : ms > 60000 ? 60000 : ms;
+    if (op->header.session_id.len) /* one more than can be watched is answered all the same */
+        sessions_beat(op->core->sessions, op->header.tenant_id, op->header.session_id, (uint64_t)ms,
+                      clock_now_ns() / 1000000);
     unsigned load = (unsigned)(core_load_factor(op->core, op->gen) * 1000 + 0.5);
     text_init(&t, op->arena, 768);
     envelope_header(op, &t);

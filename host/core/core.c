@@ -7,6 +7,7 @@
 #include "core/life.h"
 #include "core/metrics.h"
 #include "core/rate.h"
+#include "core/sessions.h"
 #include "core/telemetry.h"
 #include "core/tenants.h"
 #include "core/ticker.h"
@@ -49,6 +50,7 @@ struct core *core_new(struct loop *control, struct loop **loops, size_t loop_cou
     core->telemetry = telemetry_new(loop_count, METRIC_SERIES);
     core->tracing = tracing_new(loop_count);
     core->audit = audit_new(loop_count);
+    core->sessions = sessions_new();
     core->life = life_new();
     return core;
 }
@@ -64,6 +66,7 @@ void core_free(struct core *core)
     usage_free(core->usage, core->tenants);
     tenants_free(core->tenants);
     rate_table_free(core->peers);
+    sessions_free(core->sessions);
     metrics_free(core->metrics);
     audit_free(core->audit);
     tracing_free(core->tracing);

@@ -24,6 +24,8 @@ struct events;
 struct idem;
 struct identity;
 struct consumers;
+struct principal;
+struct sessions;
 
 /* Per loop. Owner: its loop. */
 struct core_loop {
@@ -54,6 +56,7 @@ struct core {
     struct store *store;
     struct events *events;
     struct consumers *consumers;
+    struct sessions *sessions;
     struct idem *idem;
     struct identity *identity; /* edge/; NULL: mode none */
     struct accounts *accounts; /* control thread */
@@ -73,8 +76,9 @@ struct core {
     bool (*schema_text)(struct core *core, str uri, str *ret_text);
     /* Set by main/: ask for a reload because a plugin's catalogue has changed. [any] */
     void (*request_redescribe)(struct core *core);
-    /* Set by main/: run a control verb. Control thread; answers through done once. */
-    void (*control_verb)(struct core *core, str verb, str args,
+    /* Set by main/: run a control verb. Control thread; answers through done once. who: for whom;
+     * NULL: a plugin asks for itself; lives until done. */
+    void (*control_verb)(struct core *core, const struct principal *who, str verb, str args,
                          void (*done)(void *arg, mig_status status, str json, str message,
                                       str details),
                          void *arg);

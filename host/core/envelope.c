@@ -69,7 +69,7 @@ static void add_meta(struct arena_text *t, const struct op *op)
     text_add(t, tier_of(op));
     text_add(t, S("\",\"idg.meter_key\":\"invocations_capability_tier\",\"mig.binding\":\""));
     text_add(t, op->in.binding);
-    text_add(t, op->in.operation == MIG_OP_HELLO ? S("\",\"mig.profile\":\"core\"") : S("\""));
+    text_add(t, op->in.operation == MIG_OP_HELLO ? S("\",\"mig.profile\":\"full\"") : S("\""));
 }
 
 /* The header object up to the last member of its meta. */

@@ -174,6 +174,7 @@ mig_status stage_publish(struct op *op);     /* publish.c                       
 mig_status stage_subscribe(struct op *op);   /* subscribe.c                               */
 mig_status stage_hello(struct op *op);       /* discovery.c                               */
 mig_status stage_discover(struct op *op);    /* discovery.c                               */
+mig_status stage_schema(struct op *op);      /* discovery.c                               */
 mig_status stage_cancel(struct op *op);      /* control_ops.c                             */
 mig_status stage_heartbeat(struct op *op);   /* control_ops.c                             */
 
@@ -198,6 +199,7 @@ void op_give(struct op *op, const struct call_result *r);
 mig_status topic_of_op(struct op *op, str *ret);
 /* subscribe.c: NULL: another kind of call. */
 struct op *op_of_subscription(struct call *c);
+str subscription_topic(const struct op *op);
 /* authz.c: may the principal use it? */
 bool authz_may_topic(const struct principal *p, const struct gen *g, str topic);
 bool authz_may_invoke(const struct principal *p, const struct capability *c);

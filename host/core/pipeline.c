@@ -36,6 +36,7 @@ static const stage_fn rows[][STAGES_MAX] = {
     [MIG_OP_PUBLISH] = {stage_envelope, stage_tenant, stage_publish},
     [MIG_OP_SUBSCRIBE] = {stage_envelope, stage_tenant, stage_subscribe},
     [MIG_OP_REFUSE] = {stage_envelope, stage_refuse},
+    [MIG_OP_SCHEMA] = {stage_envelope, stage_tenant, stage_schema},
     [MIG_OP_CANCEL] = {stage_envelope, stage_tenant, stage_cancel},
     [MIG_OP_HEARTBEAT] = {stage_envelope, stage_tenant, stage_heartbeat},
 };

@@ -17,6 +17,8 @@ struct policy {
     uint64_t instance_concurrency, instance_queue;
     uint64_t drain_streams_ms, drain_grace_ms;
     bool is_cursor_latest; /* SUBSCRIBE without a cursor: live only */
+    uint64_t missed_limit; /* heartbeats of a session                              */
+    bool closes_missed;    /* and then its streams are cancelled                   */
     uint64_t consumer_ttl_ms, replay_rate, replay_quota;
     uint64_t idempotency_ttl_ms;
     struct rate tenant_rate, client_rate;

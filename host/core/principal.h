@@ -12,7 +12,8 @@ struct principal {
     size_t scope_count;
     bool is_authenticated;
     bool has_tenant_header;
-    str remote; /* peer address, for records */
+    bool is_host; /* the host itself: the self-checks */
+    str remote;   /* peer address, for records */
 };
 
 /* With all its texts. NULL: no memory. */

@@ -401,6 +401,11 @@ struct op *op_of_subscription(struct call *c)
     return s ? s->op : NULL;
 }
 
+str subscription_topic(const struct op *op)
+{
+    return topic_name(op->subscription->topic);
+}
+
 static void cancel(struct call_child *child)
 {
     struct op *op = container_of(child, struct op, child);

@@ -36,7 +36,7 @@ mig_status stage_tenant(struct op *op)
                        "tenant_id does not match authenticated principal");
     if (!name_is_tenant(body))
         return op_fail(op, MIG_INVALID_REQUEST, "tenant_required", "tenant_id is required");
-    if (op->gen->policy.is_tenant_registered && !is_registered(op->core, body))
+    if (op->gen->policy.is_tenant_registered && !who->is_host && !is_registered(op->core, body))
         return op_fail(op, MIG_FORBIDDEN, "tenant_not_registered", "the tenant is not registered");
     op->header.tenant_id = body;
     return MIG_OK;

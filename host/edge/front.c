@@ -382,6 +382,7 @@ static void fill(struct visit *v)
         .remote = v->principal->remote,
         .flags = v->is_restricted ? MIG_REQUEST_RESTRICTED : 0,
     };
+    v->principal->remote = v->request.remote;
 }
 
 /* Behind every deadline that an operation in it can have. */

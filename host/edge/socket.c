@@ -20,6 +20,7 @@ enum { CLOSE_NORMAL = 1000, CLOSE_GOING = 1001, CLOSE_POLICY = 1008, CLOSE_INTER
 
 struct socket {
     struct call *call;
+    str path;        /* in the call's arena */
     struct raw *raw; /* NULL: gone */
     struct ws *ws;
     unsigned pings; /* without an answer */
@@ -87,8 +88,14 @@ static void free_socket(struct call *c)
     free(s);
 }
 
+static str path(const struct call *c)
+{
+    const struct socket *s = c->owner;
+    return s->path;
+}
+
 static const struct call_kind kind = {
-    .name = "websocket", .answer = answer, .frame = frame, .free = free_socket};
+    .name = "websocket", .answer = answer, .frame = frame, .free = free_socket, .path = path};
 
 /* --- from the client ---------------------------------------------------------------------------- */
 
@@ -290,6 +297,7 @@ mig_status socket_open(struct call *c, struct exchange *x, const mig_websocket *
         return refuse(x, 503, NULL, 0, MIG_UNAVAILABLE);
     }
     s->call = c;
+    s->path = arena_copy(c->arena, x->path);
     s->raw = exchange_switch(x, a.head, &raw_ops, s);
     if (!s->raw) {
         ws_free(s->ws);

@@ -96,10 +96,8 @@ static bool answers(const struct loop *l)
     return !since || now < since + STALLED_NS;
 }
 
-/* Runs fn on every loop that answers, and waits: control may, briefly; loops never wait for control.
- * fn posts the semaphore. */
-static void ask_loops(struct node *n, void (*fn)(struct loop *l, uint64_t v), void *arg,
-                      uv_sem_t *done)
+void lists_ask_loops(struct node *n, void (*fn)(struct loop *l, uint64_t v), void *arg,
+                     uv_sem_t *done)
 {
     size_t asked = 0;
 
@@ -117,7 +115,7 @@ static void gather_oldest(struct node *n, struct instance *i, struct oldest *bes
     struct gather g = {.node = n, .instance = i, .best = best};
 
     must(pthread_mutex_init(&g.lock, NULL) == 0 && uv_sem_init(&g.done, 0) == 0);
-    ask_loops(n, look_at_calls, &g, &g.done);
+    lists_ask_loops(n, look_at_calls, &g, &g.done);
     uv_sem_destroy(&g.done);
     pthread_mutex_destroy(&g.lock);
 }
@@ -154,7 +152,7 @@ void list_generations(struct node *n, struct buf *out)
     size_t at = 0;
     for (struct list *l = n->core->gens.next; l != &n->core->gens; l = l->next)
         p.gens[at++] = container_of(l, struct gen, in_core);
-    ask_loops(n, look_at_pins, &p, &p.done);
+    lists_ask_loops(n, look_at_pins, &p, &p.done);
     buf_addf(out, "{\"current\":%llu,\"generations\":[", u(n->core->current->number));
     for (size_t g = 0; g < p.gen_count; g++) {
         const struct gen *gen = p.gens[g];
@@ -275,38 +273,6 @@ void list_descriptor(const struct capability *c, struct buf *out)
         return;
     buf_addz(out, ",\"policy\":");
     buf_add(out, c->policy->json);
-}
-
-void list_capabilities(struct node *n, struct buf *out)
-{
-    const struct gen *g = n->core->current;
-
-    buf_addz(out, "{\"capabilities\":[");
-    for (size_t i = 0; i < g->capability_count; i++) {
-        const struct capability *c = g->capabilities[i];
-        buf_addz(out, i ? "," : "");
-        list_descriptor(c, out);
-        buf_addz(out, ",\"provider\":{\"type\":\"plugin\",\"plugin\":");
-        buf_add_json(out, c->provider);
-        buf_addz(out, "}}");
-    }
-    buf_addz(out, "]}");
-}
-
-/* Only long-lived connections appear (mig-core.md 14.1), and no binding has any yet. */
-void list_connections(struct node *n, struct buf *out)
-{
-    char now[CLOCK_RFC3339];
-
-    clock_rfc3339(clock_wall_ms(), now);
-    buf_addf(out,
-             "{\"generated_at\":\"%.*s\",\"summary\":{\"total\":0,\"by_protocol\":{},"
-             "\"by_kind\":{},\"by_tenant\":{},\"nats_binding_active\":false},"
-             "\"connections\":[],\"http\":{\"open\":[",
-             CLOCK_RFC3339, now);
-    for (size_t i = 0; i < n->loop_count; i++)
-        buf_addf(out, "%s%zu", i ? "," : "", net_connections(n->nets[i]));
-    buf_addz(out, "]}}");
 }
 
 void list_loops(struct node *n, struct buf *out)

@@ -4,7 +4,7 @@
 #include "core/core.h"
 #include "core/names.h"
 #include "core/quota.h"
-#include "main/control_own.h"
+#include "main/verbs.h"
 #include "store/store.h"
 
 #include <stdlib.h>

@@ -4,11 +4,14 @@
 #include "base/log.h"
 #include "core/accounts.h"
 #include "core/audit.h"
+#include "core/connections.h"
 #include "core/consumers.h"
 #include "core/events.h"
 #include "core/idem.h"
 #include "core/op.h"
 #include "core/quota.h"
+#include "core/schemas.h"
+#include "core/sessions.h"
 #include "core/usage.h"
 #include "edge/front.h"
 #include "edge/identity.h"
@@ -18,7 +21,9 @@
 #include "main/findings.h"
 #include "main/keys.h"
 #include "main/logwriter.h"
+#include "main/registries.h"
 #include "main/telemetry.h"
+#include "main/verbs.h"
 #include "main/watch.h"
 #include "store/kv.h"
 #include "store/store.h"
@@ -31,7 +36,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { STOP_LOOK_MS = 10, RETIRE_MS = 3000, REDESCRIBE_MS = 100 };
+enum { STOP_LOOK_MS = 10, RETIRE_MS = 3000, REDESCRIBE_MS = 100, SESSION_LOOK_MS = 500 };
 
 static struct node *the_node; /* for control_verb(), which knows only the core */
 
@@ -130,7 +135,7 @@ static void look_again(void *arg)
     struct node *n = arg;
 
     watch_free(n->watch);
-    n->watch = watch_new(n);
+    n->watch = atomic_load(&n->core->is_stopping) ? NULL : watch_new(n); /* it would keep us up */
 }
 
 static void first_generation(void *arg, bool is_ok, str json, const struct diag *d)
@@ -324,6 +329,7 @@ void node_stop(struct node *n, int exit_code)
     watch_free(n->watch);
     n->watch = NULL;
     timer_stop(&n->control->timers, &n->redescribe);
+    timer_stop(&n->control->timers, &n->session_look);
     n->stop_ms = loop_now_ms(n->control) + (uint64_t)(s ? s->stop_timeout_ms : 0);
     on_all(n, drain_here);
     look(n, wait_connections);
@@ -349,6 +355,55 @@ static void redescribe_here(struct loop *l, uint64_t v)
 static void request_redescribe(struct core *core)
 {
     loop_post_fn(core->control, redescribe_here, (uintptr_t)the_node);
+}
+
+static bool schema_text(struct core *core, str uri, str *ret_text)
+{
+    return schemas_find(reload_schemas_building(node_of(core)->reloader), uri, ret_text);
+}
+
+/* --- sessions that miss their heartbeats -------------------------------------------------------- */
+
+struct silence {
+    struct task task;
+    struct node *node;
+    str tenant, session;
+    char text[];
+};
+
+static void end_session_here(struct task *t)
+{
+    struct silence *s = container_of(t, struct silence, task);
+
+    connections_end_session(s->node->core, loop_current(), s->tenant, s->session);
+    free(s);
+}
+
+static void session_missing(void *arg, str tenant, str id)
+{
+    struct node *n = arg;
+
+    log_info("session.missing", F_STR("tenant", tenant), F_STR("session", id));
+    if (!reload_settings(n->reloader) || !n->core->current->policy.closes_missed)
+        return;
+    for (size_t i = 0; i < n->loop_count; i++) {
+        struct silence *s = malloc(sizeof *s + tenant.len + id.len);
+        must(s);
+        *s = (struct silence){.task.run = end_session_here, .node = n};
+        s->tenant = (str){memcpy(s->text, tenant.ptr, tenant.len), tenant.len};
+        s->session = (str){memcpy(s->text + tenant.len, id.ptr, id.len), id.len};
+        loop_post(n->loops[i], &s->task);
+    }
+}
+
+static void look_at_sessions(struct timer *t)
+{
+    struct node *n = container_of(t, struct node, session_look);
+
+    if (n->core->current)
+        sessions_sweep(n->core->sessions, n->core->current->policy.missed_limit,
+                       clock_now_ns() / 1000000, session_missing, n);
+    loop_timer(n->control, t, SESSION_LOOK_MS, look_at_sessions);
 }
 
 static char *state_dir(const struct settings *s)
@@ -393,6 +448,19 @@ static void load_data(struct node *n, const struct settings *s)
         !open_idem(n, s->data_dir != NULL, &d)) {
         findings_print(&d, stderr);
         _exit(1); /* nothing runs yet that would have to end */
+    }
+    diag_deinit(&d);
+}
+
+/* What operators registered. */
+static void load_registries(struct node *n, const struct settings *s)
+{
+    struct diag d;
+
+    diag_init(&d);
+    if (!registries_load(n, s, &d)) {
+        findings_print(&d, stderr);
+        _exit(1); /* as in load_data() */
     }
     diag_deinit(&d);
 }
@@ -453,6 +521,7 @@ static void make_core(struct node *n, const struct settings *s)
     n->core->kv = kv_new(&kv);
     n->core->request_redescribe = request_redescribe;
     n->core->control_verb = control_verb;
+    n->core->schema_text = schema_text;
     front_init(n->core);
 }
 
@@ -466,6 +535,7 @@ static void free_all(struct node *n)
     core_free(n->core);
     kv_free(kv);
     reloader_free(n->reloader);
+    conformance_free(n->conformance);
     modules_free(n->modules);
     close_listeners(n);
     for (size_t i = 0; i < n->loop_count; i++) {
@@ -502,6 +572,8 @@ int node_run(const struct settings_source *src, const struct settings *s, bool *
         _exit(1); /* it was said why; nothing runs yet */
     n.reloader = reloader_new(n.core, n.modules, src);
     reloader_on_adopted(n.reloader, look_again, &n);
+    load_registries(&n, s);
+    loop_timer(n.control, &n.session_look, SESSION_LOOK_MS, look_at_sessions);
     signals_start(&n);
     start_loops(&n);
     reload_ask(n.reloader, &(struct reload_ask){0}, first_generation, &n);

@@ -36,8 +36,10 @@ struct node {
     uint64_t started_ms;
     uint64_t stop_ms; /* how long calls may go on after a stop was asked for */
     struct timer stop_timer, redescribe;
-    bool is_forced; /* the stop did not wait for everybody */
-    bool is_ready;  /* control: the first generation serves */
+    struct timer session_look;
+    struct conformance *conformance; /* control_conformance.c; NULL: nobody has asked */
+    bool is_forced;                  /* the stop did not wait for everybody */
+    bool is_ready;                   /* control: the first generation serves */
     int exit_code;
     uv_signal_t *signals;
 };
@@ -49,7 +51,7 @@ int node_run(const struct settings_source *src, const struct settings *s, bool *
 /* Control thread. */
 void node_stop(struct node *n, int exit_code);
 /* control.c: what mig.control/1 can do. */
-void control_verb(struct core *core, str verb, str args,
+void control_verb(struct core *core, const struct principal *who, str verb, str args,
                   void (*done)(void *arg, mig_status status, str json, str message, str details),
                   void *arg);
 struct node *node_of(struct core *core);

@@ -49,6 +49,8 @@ static void fill_core(struct gen *g, const struct settings *s)
         .drain_streams_ms = (uint64_t)s->drain_streams_ms,
         .drain_grace_ms = (uint64_t)s->drain_grace_ms,
         .is_cursor_latest = str_eq(str_of(s->subscribe_default_cursor), S("latest")),
+        .missed_limit = (uint64_t)s->heartbeat_missed_limit,
+        .closes_missed = !strcmp(s->heartbeat_action, "close"),
         .consumer_ttl_ms = (uint64_t)s->consumer_ttl_s * 1000,
         .replay_rate = (uint64_t)s->replay_rate,
         .replay_quota = (uint64_t)s->replay_quota,

@@ -8,6 +8,7 @@
 #include "core/events.h"
 #include "core/idem.h"
 #include "core/life.h"
+#include "core/schemas.h"
 #include "edge/front.h"
 #include "edge/route.h"
 #include "main/policy.h"
@@ -59,6 +60,7 @@ struct reloader {
     struct waiting *first, **last;
     bool is_busy;
     char *capabilities;
+    struct schemas *schemas, *building;
     struct str_list watched;
     void (*on_adopted)(void *arg);
     void *on_adopted_arg;
@@ -358,6 +360,7 @@ static void waiting_free(struct waiting *w)
     free((char *)(uintptr_t)w->ask.manifest);
     free((char *)(uintptr_t)w->ask.capabilities);
     free((char *)(uintptr_t)w->ask.fresh);
+    schemas_unref(w->ask.schemas);
     free(w);
 }
 
@@ -473,6 +476,10 @@ static void publish(struct build *b)
         free(r->capabilities);
         r->capabilities = strdup(b->ask.capabilities);
     }
+    if (b->ask.schemas) {
+        schemas_unref(r->schemas);
+        r->schemas = schemas_ref(b->ask.schemas);
+    }
     policy_fill(b->gen, b->settings, TAKE(b->tls));
     b->gen->settings = b->settings;
     b->gen->manifest = b->manifest;
@@ -530,7 +537,7 @@ static void find_blocked(struct build *b)
 
 static bool is_plain(const struct reload_ask *a)
 {
-    return !a->is_dry_run && !a->manifest && !a->capabilities && !a->fresh;
+    return !a->is_dry_run && !a->manifest && !a->capabilities && !a->fresh && !a->fill;
 }
 
 static struct waiting *take_first(struct reloader *r)
@@ -558,8 +565,11 @@ static void start_next(struct reloader *r)
         more->next = b->asks;
         b->asks = more;
     }
+    if (w->ask.fill)
+        w->ask.fill(w->arg, &w->ask);
     b->ask = w->ask;
     b->r = r;
+    r->building = b->ask.schemas ? b->ask.schemas : r->schemas; /* as long as r is busy */
     b->old = r->core->current;
     diag_init(&b->d);
     find_blocked(b);
@@ -606,7 +616,7 @@ void reload_ask(struct reloader *r, const struct reload_ask *ask, reload_done do
 
     must(w);
     w->ask = (struct reload_ask){ask->is_dry_run, own(ask->manifest), own(ask->capabilities),
-                                 own(ask->fresh)};
+                                 own(ask->fresh), ask->fill,          NULL};
     w->done = done;
     w->arg = arg;
     *r->last = w;
@@ -626,6 +636,7 @@ struct reloader *reloader_new(struct core *core, struct modules *modules,
     r->last = &r->first;
     must(r->capabilities = strdup("[]"));
     r->tickets = tls_tickets_new();
+    r->schemas = schemas_new();
     return r;
 }
 
@@ -643,12 +654,31 @@ void reloader_free(struct reloader *r)
     free(r->watched.items);
     free(r->capabilities);
     tls_tickets_free(r->tickets);
+    schemas_unref(r->schemas);
     free(r);
 }
 
 const char *reload_capabilities(const struct reloader *r)
 {
     return r->capabilities;
+}
+
+struct schemas *reload_schemas(const struct reloader *r)
+{
+    return r->schemas;
+}
+
+const struct schemas *reload_schemas_building(const struct reloader *r)
+{
+    return r->building;
+}
+
+void reload_restore(struct reloader *r, char *capabilities, struct schemas *schemas)
+{
+    free(r->capabilities);
+    schemas_unref(r->schemas);
+    r->capabilities = capabilities;
+    r->schemas = schemas;
 }
 
 const struct str_list *reload_watched(const struct reloader *r)

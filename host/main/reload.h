@@ -9,11 +9,17 @@
 
 struct reloader;
 
+struct schemas;
+
 struct reload_ask {
     bool is_dry_run;
     const char *manifest;     /* new text of the manifest file; NULL: as it is on disk     */
     const char *capabilities; /* new JSON array of admin upserts; NULL: as they are        */
     const char *fresh;        /* name of an instance that shall be made anew; NULL: none   */
+    /* Called with the arg of reload_ask() when its turn has come, so that what it changes is what is
+     * in force then: it may set capabilities (malloc'ed) and schemas (a reference). NULL: neither. */
+    void (*fill)(void *arg, struct reload_ask *ask);
+    struct schemas *schemas; /* set by fill: the registered schemas that shall hold          */
 };
 
 /* json: the plan and what came of it. d: findings, errors when it was refused. */
@@ -33,6 +39,12 @@ void reload_ask(struct reloader *r, const struct reload_ask *ask, reload_done do
 bool reload_is_busy(const struct reloader *r);
 /* The admin upserts in force, a JSON array. */
 const char *reload_capabilities(const struct reloader *r);
+/* The registered schemas in force. */
+struct schemas *reload_schemas(const struct reloader *r);
+/* Those of the generation that is built now. Job thread. */
+const struct schemas *reload_schemas_building(const struct reloader *r);
+/* What was stored; both are taken. Before the first ask. */
+void reload_restore(struct reloader *r, char *capabilities, struct schemas *schemas);
 /* Folders and files that a watch should look at: settings, manifest, plugin folders. */
 const struct str_list *reload_watched(const struct reloader *r);
 /* The settings of the generation in force; NULL before the first. */

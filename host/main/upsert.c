@@ -31,12 +31,35 @@ static bool is_list(const json_value *v, bool (*is_good)(str item))
     return true;
 }
 
-static bool is_qos(const json_value *v)
+static bool is_flag(const json_value *v)
 {
-    const json_value *max = json_have(v, S("max_payload_bytes"));
+    bool is;
+    return !v || json_is_bool(v, &is);
+}
+
+static bool is_delivery(const json_value *v)
+{
+    str name = json_string(v);
+
+    return !v || str_eq(name, S("best_effort")) || str_eq(name, S("at_least_once")) ||
+           str_eq(name, S("exactly_once"));
+}
+
+/* What is there is shown as it is, so null is none of the values either. */
+static const char *qos_fault(const json_value *v)
+{
+    const json_value *max = json_get(v, S("max_payload_bytes"));
     int64_t bytes;
 
-    return !v || (json_is_object(v) && (!max || (json_is_integer(max, &bytes) && bytes >= 1)));
+    if ((v && !json_is_object(v)) || (max && (!json_is_integer(max, &bytes) || bytes < 1)))
+        return "descriptor.qos must be an object, and max_payload_bytes a number from 1";
+    if (!is_flag(json_get(v, S("supports_replay"))) ||
+        !is_flag(json_get(v, S("supports_ordering"))))
+        return "descriptor.qos: supports_replay and supports_ordering must be booleans";
+    if (!is_delivery(json_get(v, S("delivery_semantics"))))
+        return "descriptor.qos.delivery_semantics must be best_effort, at_least_once or "
+               "exactly_once";
+    return NULL;
 }
 
 static const char *descriptor_fault(const json_value *d)
@@ -54,9 +77,7 @@ static const char *descriptor_fault(const json_value *d)
         return "descriptor.auth_scopes must be a list of strings";
     if (!is_list(json_have(d, S("event_topics")), is_text))
         return "descriptor.event_topics must be a list of strings";
-    if (!is_qos(json_have(d, S("qos"))))
-        return "descriptor.qos must be an object, and max_payload_bytes a number from 1";
-    return NULL;
+    return qos_fault(json_have(d, S("qos")));
 }
 
 const char *upsert_fault(const json_value *body)

@@ -1,19 +1,11 @@
 /* admin: the operator's HTTP API (docs/reference/admin.md). Each route is one verb of mig.control/1:
  * what a route does is in the host, what it looks like on the wire is here. */
-#include <mig/ext/control.h>
-#include <mig/ext/http.h>
-#include <mig/plugin.h>
+#include "admin.h"
 #include <mig/sdk/json.h>
 #include <mig/sdk/json_write.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct admin {
-    const mig_host *host;
-    const mig_ext_http *http;
-    const mig_ext_control *control;
-};
 
 enum shape {
     PLAIN, /* the verb's JSON                                       */
@@ -32,11 +24,15 @@ struct route {
     enum shape shape;
     int wants_body; /* 1: JSON body as "body"; 2: raw body as "text" */
     int is_detailed;
-    const char *const *query; /* parameters that become arguments; NULL: none */
+    int is_for_tenants;       /* callers with a plain tenant token may read what is theirs */
+    const char *const *query; /* parameters that become arguments of the same name; NULL: none */
 };
 
 static const char *const audit_query[] = {"tenant_id", "since",  "until", "outcome",
                                           "limit",     "format", NULL};
+
+static const char *const schema_query[] = {"uri", NULL};
+static const char *const connection_query[] = {"tenant_id", "protocol", "kind", NULL};
 
 #define A "/admin/v0.1"
 static const struct route routes[] = {
@@ -47,20 +43,25 @@ static const struct route routes[] = {
     {"GET", A "/plugins/{name}", "plugin", "name", 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0},
     {"POST", A "/plugins/reload", "plugin.reload", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 1, 0},
     {"GET", A "/instances", "instances", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0},
-    {"GET", A "/capabilities", "capabilities", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0},
+    {"GET", A "/capabilities", "capabilities", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0, 1},
     {"POST", A "/capabilities", "capability.put", NULL, 201, MIG_ROUTE_ADMIN, PLAIN, 1, 0},
-    {"GET", A "/capabilities/{id}", "capability", "id", 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0},
+    {"GET", A "/capabilities/{id}", "capability", "id", 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0, 1},
     {"DELETE", A "/capabilities/{id}", "capability.delete", "id", 204, MIG_ROUTE_ADMIN, EMPTY, 0,
      0},
-    {"GET", A "/connections", "connections", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0},
+    {"GET", A "/schemas", "schemas", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0, 0, schema_query},
+    {"POST", A "/schemas", "schema.put", NULL, 201, MIG_ROUTE_ADMIN, PLAIN, 1, 0},
+    {"GET", A "/connections", "connections", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0, 1,
+     connection_query},
+    {"DELETE", A "/connections/{id}", "connection.close", "id", 202, MIG_ROUTE_ADMIN, PLAIN, 0, 0},
     {"GET", A "/loops", "loops", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0},
     {"GET", A "/config", "config", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0},
     {"GET", A "/health/live", "health", NULL, 200, MIG_ROUTE_PUBLIC, LIVE, 0, 0},
     {"GET", A "/health/ready", "health", NULL, 200, MIG_ROUTE_PUBLIC, READY, 0, 0},
-    {"GET", A "/health/detailed", "health", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 0, 1},
+    {"GET", A "/health/detailed", "health", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 0, 1, 1},
+    {"GET", A "/health/conformance", "conformance", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0, 1},
     {"GET", "/health", "health", NULL, 200, MIG_ROUTE_PUBLIC, READY, 0, 0},
     {"GET", "/metrics", "metrics", NULL, 200, MIG_ROUTE_ADMIN, TEXT, 0, 0},
-    {"GET", "/pro/v0.1/audit/export", "audit", NULL, 200, MIG_ROUTE_ADMIN, FILES, 0, 0,
+    {"GET", "/pro/v0.1/audit/export", "audit", NULL, 200, MIG_ROUTE_ADMIN, FILES, 0, 0, 0,
      audit_query},
 };
 
@@ -81,10 +82,21 @@ static void answer(struct visit *v, uint32_t status, const char *type, mig_str b
     mig_finish_json(a->host, v->ex, body.ptr, body.len);
 }
 
-/* A refused configuration is 422: the request was fine, what it asked for was not. */
-static int is_unprocessable(const mig_outcome *out)
+/* Statuses of HTTP that no MIG code has. A refused configuration is 422: the request was fine, what it
+ * asked for was not. */
+static uint32_t special_status(const mig_outcome *out)
 {
-    return mig_json_is(mig_json_member(out->details, "reason"), "invalid_configuration");
+    static const struct {
+        const char *reason;
+        uint32_t status;
+    } rows[] = {
+        {"invalid_configuration", 422}, {"schema_immutable", 409}, {"schema_provided", 409}};
+    mig_str reason = mig_json_member(out->details, "reason");
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (mig_json_is(reason, rows[i].reason))
+            return rows[i].status;
+    return 0;
 }
 
 static void answer_error(struct visit *v, const mig_outcome *out)
@@ -94,8 +106,9 @@ static void answer_error(struct visit *v, const mig_outcome *out)
     mig_error e = {sizeof e,     out->status,         out->message,
                    out->details, out->retry_after_ms, out->retry};
 
-    if (is_unprocessable(out))
-        a->http->respond(a->host, v->ex, 422, &type, 1);
+    uint32_t status = special_status(out);
+    if (status)
+        a->http->respond(a->host, v->ex, status, &type, 1);
     a->host->finish_error(a->host, v->ex, &e);
 }
 
@@ -227,6 +240,9 @@ static mig_str arguments(const struct route *r, const mig_http_request *rq, char
                       query_has(rq->query, "dry_run=true") || query_has(rq->query, "dry_run=1"));
     mig_json_key(&w, "detailed");
     mig_json_put_bool(&w, r->is_detailed);
+    mig_json_key(&w, "restricted");
+    mig_json_put_bool(&w, (rq->flags & MIG_REQUEST_RESTRICTED) != 0);
+    put_query(&w, r, rq->query);
     if (r->param) {
         mig_json_key(&w, r->param);
         mig_json_put_string(&w, rq->params[0]);
@@ -244,16 +260,16 @@ static mig_str arguments(const struct route *r, const mig_http_request *rq, char
         mig_json_key(&w, "text");
         mig_json_put_string(&w, rq->body);
     }
-    put_query(&w, r, rq->query);
     mig_json_close(&w, '}');
     return mig_json_written(&w);
 }
 
-static void refuse(struct admin *a, mig_call ex, const char *reason, const char *message)
+static void refuse(struct admin *a, mig_call ex, mig_status status, const char *reason,
+                   const char *message)
 {
     char details[128];
     snprintf(details, sizeof details, "{\"reason\":\"%s\"}", reason);
-    mig_error e = {sizeof e, MIG_INVALID_REQUEST, mig_s(message), mig_s(details), 0, 0};
+    mig_error e = {sizeof e, status, mig_s(message), mig_s(details), 0, 0};
 
     a->host->finish_error(a->host, ex, &e);
 }
@@ -275,8 +291,12 @@ static void on_request(void *self, void *data, mig_call ex, const mig_http_reque
     const char *fault = body_fault(r, rq->body);
     char *text = NULL;
 
+    if (rq->flags & MIG_REQUEST_RESTRICTED && !r->is_for_tenants) {
+        refuse(a, ex, MIG_FORBIDDEN, "operators_only", "the scope mig:viewer is required");
+        return;
+    }
     if (fault) {
-        refuse(a, ex, fault, "the body is not acceptable");
+        refuse(a, ex, MIG_INVALID_REQUEST, fault, "the body is not acceptable");
         return;
     }
     struct visit *v = calloc(1, sizeof *v);
@@ -328,7 +348,7 @@ static mig_status describe(void *self, const mig_registrar *reg)
         if (status != MIG_OK)
             return status;
     }
-    return MIG_OK;
+    return admin_describe_openapi(reg);
 }
 
 static const mig_plugin admin = {

@@ -163,8 +163,7 @@ static int hex(char c)
                                                     : -1;
 }
 
-/* Decodes one value of a query in place of its copy; '+' is a space. 0: a bad escape. */
-static int decode(mig_str raw, char *out, size_t *ret_len)
+int hb_decode(mig_str raw, char *out, size_t *ret_len)
 {
     size_t n = 0;
 
@@ -209,7 +208,7 @@ static int read_query(mig_str query, struct wish wishes[WISHES], const char **re
             if (!hb_is(name, w->name, strlen(w->name)))
                 continue;
             *ret_bad = w->name;
-            if (raw.len > sizeof w->value || !decode(raw, w->value, &w->len))
+            if (raw.len > sizeof w->value || !hb_decode(raw, w->value, &w->len))
                 return 0;
             w->is_there = 1;
         }

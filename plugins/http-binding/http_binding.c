@@ -164,7 +164,8 @@ static mig_status describe(void *self, const mig_registrar *reg)
         if (status != MIG_OK)
             return status;
     }
-    return hb_describe_subscribe(reg);
+    mig_status status = hb_describe_schemas(reg);
+    return status == MIG_OK ? hb_describe_subscribe(reg) : status;
 }
 
 static const mig_plugin http_binding = {

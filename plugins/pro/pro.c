@@ -119,6 +119,18 @@ static int has_good_body(const struct route *r, mig_str body)
            (mig_json_valid(body) && mig_json_kind_of(mig_json_root(body)) == MIG_JSON_OBJECT);
 }
 
+static void refuse_tenant(struct pro *p, mig_call ex)
+{
+    mig_error e = {sizeof e,
+                   MIG_FORBIDDEN,
+                   mig_s("the scope mig:viewer is required"),
+                   mig_s("{\"reason\":\"operators_only\"}"),
+                   0,
+                   0};
+
+    p->host->finish_error(p->host, ex, &e);
+}
+
 static void refuse_body(struct pro *p, mig_call ex, mig_str body)
 {
     mig_error e = {
@@ -138,6 +150,10 @@ static void on_request(void *self, void *data, mig_call ex, const mig_http_reque
     const struct route *r = data;
     char *text = NULL;
 
+    if (rq->flags & MIG_REQUEST_RESTRICTED) {
+        refuse_tenant(p, ex);
+        return;
+    }
     if (!has_good_body(r, rq->body)) {
         refuse_body(p, ex, rq->body);
         return;

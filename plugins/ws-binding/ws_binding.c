@@ -19,8 +19,12 @@ static void on_message(void *self, void *tag, mig_call ex, mig_str text)
     if (!frame_read(text, &f, &kind)) {
         stream_refuse(c, &f, MIG_INVALID_REQUEST, "malformed_frame",
                       "the frame is not a JSON object");
-        if (++c->malformed >= MALFORMED_MAX)
-            mig_finish_error(c->b->host, c->ex, MIG_INVALID_REQUEST, "too many malformed frames");
+        if (++c->malformed >= MALFORMED_MAX &&
+            mig_finish_error(c->b->host, c->ex, MIG_INVALID_REQUEST, "too many malformed frames") ==
+                MIG_OK) {
+            c->is_gone = 1; /* nobody cancels what has ended */
+            conn_drop(c);
+        }
         return;
     }
     c->malformed = 0;

@@ -661,6 +661,9 @@ def test_only_registered_tenants(migd):
     register(d, "tenants", id="acme", name="a", org_id=org)
     assert infer(d).status == 200 and infer(d, tenant="other").status == 403
     assert ask(d, scopes=["capability:infer"]).json == {"allowed": True}
+    assert infer(d, tenant="_migd").status == 403  # only the host itself needs no registration
+    told = d.http.admin("health/conformance").json
+    assert told["full"], told
     quota(d, tenant_id="third", max_invocations=5)  # a quota alone is no registration
     assert infer(d, tenant="third").status == 403
 

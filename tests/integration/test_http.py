@@ -421,7 +421,7 @@ def test_a_client_that_takes_nothing_is_dropped(migd, plugins):
     raw = d.raw()
     raw.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     raw.send(post_text("/mig/v0.1/invoke/test.hostile.huge", body))
-    mine = lambda: d.http.admin("connections").json["http"]["open"][0]
+    mine = lambda: d.http.admin("loops").json["loops"][0]["connections"]
     eventually(lambda: mine() == 2)
     eventually(lambda: mine() == 1, 5, what="the connection is gone")
     raw.close()

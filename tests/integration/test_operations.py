@@ -43,7 +43,9 @@ def test_features_keep_the_order_asked_without_repeats(http):
     asked = ["heartbeat", "teleport", "cancel", "heartbeat", "websocket", "cancel"]
     enabled = http.mig("hello", {"requested_features": asked}).json["enabled_features"]
     assert enabled[:2] == ["heartbeat", "cancel"] and len(enabled) == len(set(enabled))
-    assert "teleport" not in enabled and "websocket" not in enabled
+    assert "teleport" not in enabled and enabled[2] == "websocket"
+    asked = ["telemetry", "schema-registry", "idempotency"]
+    assert http.mig("hello", {"requested_features": asked}).json["enabled_features"] == asked
 
 
 def test_hello_is_deterministic(http):

@@ -20,7 +20,8 @@ enum mig_operation {
     MIG_OP_HEARTBEAT = 4,
     MIG_OP_PUBLISH = 5,
     MIG_OP_SUBSCRIBE = 6,
-    MIG_OP_REFUSE = 7 /* nothing: answers with `refusal`, under the normalized header */
+    MIG_OP_REFUSE = 7, /* nothing: answers with `refusal`, under the normalized header */
+    MIG_OP_SCHEMA = 8  /* target: the URI; answers {header, uri, schema} (MIG v0.1 11.1) */
 };
 
 /* How the answers of an INVOKE look (MIG v0.1 6.1). Without a flag the frames of a stream are

@@ -301,8 +301,8 @@ static inline mock_call *mock_op_(mock_host *m, mig_call h, const char *what)
 
 static inline mig_status mock_h_submit_(const mig_host *h, mig_call ex, const mig_submit *given)
 {
-    static const char *const names[] = {"invoke",    "hello",   "discover",  "cancel",
-                                        "heartbeat", "publish", "subscribe", "refuse"};
+    static const char *const names[] = {"invoke",  "hello",     "discover", "cancel", "heartbeat",
+                                        "publish", "subscribe", "refuse",   "schema"};
     mock_host *m = mock_enter_(h);
     mock_call *c = mock_claim_(m, ex, "submit"), *op;
     const mock_stub *stub;
@@ -313,7 +313,7 @@ static inline mig_status mock_h_submit_(const mig_host *h, mig_call ex, const mi
 
     if (answer != MIG_OK)
         return mock_leave_(m, answer);
-    if (s.operation > MIG_OP_REFUSE || !s.on_done)
+    if (s.operation > MIG_OP_SCHEMA || !s.on_done)
         return mock_leave_(m, mock_fault_(m, MIG_E_ARG, "submit: operation or on_done is wrong"));
     stub = mock_stub_of_(m, s.operation == MIG_OP_INVOKE ? s.target : mig_s(names[s.operation]));
     op = stub ? mock_begin_stub_(m, stub, MOCK_SUBMIT)
