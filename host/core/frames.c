@@ -29,6 +29,7 @@ void frames_begin(struct op *op)
     bool is_stream = op->mode != MIG_MODE_UNARY;
 
     op->frames.limit = op->gen->policy.stream_credit_frames;
+    op->frames.limit_bytes = op->gen->policy.stream_credit_bytes;
     op->frames.stall_ms = op->gen->policy.stream_stall_ms;
     if (op->in.flags & MIG_SUBMIT_ALWAYS_FRAMES || (is_stream && op->in.flags & MIG_SUBMIT_FRAMES))
         op->frames.style = STYLE_FRAMES;
@@ -126,12 +127,36 @@ void frames_room(struct call_child *child)
 
 /* --- taking ------------------------------------------------------------------------------------- */
 
+struct fill {
+    uint64_t queued, limit;
+};
+
+static uint64_t percent(struct fill f)
+{
+    return f.limit ? f.queued * 100 / f.limit : 0;
+}
+
+static struct fill fill_of(uint64_t limit, int64_t left)
+{
+    int64_t queued = (int64_t)limit - left;
+    return (struct fill){queued > 0 ? (uint64_t)queued : 0, limit};
+}
+
+/* Of its queue: in frames, or in bytes when those are nearer to their limit. */
+static struct fill fullest(const struct frames *f, struct call *c)
+{
+    struct fill frames = fill_of(f->limit, atomic_load(&c->credit_frames));
+    struct fill bytes = fill_of(f->limit_bytes, atomic_load(&c->credit_bytes));
+
+    return percent(bytes) > percent(frames) ? bytes : frames;
+}
+
 /* The caller is told when its queue fills and when it is empty again (MIG v0.1 6.3). */
-static bool wants_notice(struct op *op, uint64_t queued, uint64_t limit)
+static bool wants_notice(struct op *op, struct fill fill)
 {
     struct frames *f = &op->frames;
-    bool is_slow = f->is_slow ? queued * 100 >= limit * QUICK_PERCENT
-                              : f->was_blocked && queued * 100 >= limit * SLOW_PERCENT;
+    bool is_slow = f->is_slow ? percent(fill) >= QUICK_PERCENT
+                              : f->was_blocked && percent(fill) >= SLOW_PERCENT;
 
     if (f->style != STYLE_FRAMES || is_slow == f->is_slow)
         return false;
@@ -142,7 +167,7 @@ static bool wants_notice(struct op *op, uint64_t queued, uint64_t limit)
     return true;
 }
 
-static void write_notice(struct op *op, struct arena_text *t, uint64_t queued, uint64_t limit)
+static void write_notice(struct op *op, struct arena_text *t, struct fill fill)
 {
     struct arena_text p;
 
@@ -152,9 +177,9 @@ static void write_notice(struct op *op, struct arena_text *t, uint64_t queued, u
     }
     text_init(&p, t->arena, 96);
     text_add(&p, S("{\"action\":\"backpressure\",\"queued\":"));
-    text_addu(&p, queued);
+    text_addu(&p, fill.queued);
     text_add(&p, S(",\"limit\":"));
-    text_addu(&p, limit);
+    text_addu(&p, fill.limit);
     text_add(&p, S("}"));
     envelope_control(op, t, text_str(&p));
 }
@@ -208,12 +233,11 @@ static bool render(struct op *op, struct call *c, str json)
             arena_unref(a);
         return false;
     }
-    uint64_t limit = f->limit, left = (uint64_t)atomic_load(&c->credit_frames);
-    uint64_t queued = left < limit ? limit - left : 0;
-    f->has_notice = wants_notice(op, queued, limit);
+    struct fill fill = fullest(f, c);
+    f->has_notice = wants_notice(op, fill);
     text_init(&t, a, json.len + 768);
     if (f->has_notice)
-        write_notice(op, &t, queued, limit);
+        write_notice(op, &t, fill);
     else
         write_frame(op, &t, f->style == STYLE_RAW ? json : envelope_object(a, json));
     must(!t.has_failed);

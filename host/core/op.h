@@ -55,13 +55,13 @@ struct frames {
     struct task task;
     enum frame_style style;
     str stream_id;
-    uint64_t seq;               /* mig.frame_seq of the last one            */
-    struct arena_text gathered; /* STYLE_GATHER: frames with commas between */
-    uint64_t limit, stall_ms;   /* of the policy                            */
-    struct timer stall;         /* runs while the binding takes nothing     */
-    bool was_blocked;           /* the binding has refused a frame          */
-    bool is_slow;               /* the caller was told of backpressure      */
-    bool has_notice;            /* what is offered is such a notice         */
+    uint64_t seq;                          /* mig.frame_seq of the last one            */
+    struct arena_text gathered;            /* STYLE_GATHER: frames with commas between */
+    uint64_t limit, limit_bytes, stall_ms; /* of the policy                 */
+    struct timer stall;                    /* runs while the binding takes nothing     */
+    bool was_blocked;                      /* the binding has refused a frame          */
+    bool is_slow;                          /* the caller was told of backpressure      */
+    bool has_notice;                       /* what is offered is such a notice         */
 };
 
 struct subscription;
