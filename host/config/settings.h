@@ -99,6 +99,13 @@ struct settings {
     char *tls_ciphers;            /* tls.ciphers        NULL: OpenSSL's choice */
     struct cert_list tls_sni;     /* tls.sni */
     int64_t handshake_timeout_ms; /* tls.handshake_timeout_ms 10000 */
+    bool compresses;              /* http.compress          true */
+    int64_t compress_min;         /* http.compress_min      1024 */
+    struct str_list cors_origins, hosts, trusted_proxies; /* http.*, items checked */
+    char *forwarded;    /* http.forwarded         x-forwarded|forwarded */
+    char *access_log;   /* http.access_log        "-": standard output; NULL: none */
+    bool request_ids;   /* http.request_ids */
+    bool server_timing; /* http.server_timing */
     /* calls */
     int64_t stream_credit_bytes; /* stream.credit_bytes  262144 */
     char *data_dir;              /* mig.data_dir: NULL: memory */

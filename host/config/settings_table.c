@@ -215,6 +215,34 @@ const struct setting settings_table[] = {
                      "\"*.example.org\"], cert_file: ..., key_file: ...}`."),
     NUMBER("tls.handshake_timeout_ms", handshake_timeout_ms, "10000", 1, DAY_MS,
            .meaning = "Time for the TLS handshake of a connection."),
+    FLAG("http.compress", compresses, "true",
+         .meaning = "Compresses answers (zstd, gzip) for clients that ask with `Accept-Encoding`."),
+    NUMBER("http.compress_min", compress_min, "1024", 64, 1 << 30,
+           .meaning = "Smallest answer that is compressed, in bytes."),
+    VALUE("http.cors_origins", LIST, cors_origins, NULL, .is_item = setting_is_origin,
+          .items = "origin: write scheme://host or scheme://host:port, or *",
+          .meaning = "Origins whose pages may read answers and open WebSockets; `*` is all. Unset: "
+                     "none but the gateway's own."),
+    VALUE("http.hosts", LIST, hosts, NULL, .is_item = setting_is_host,
+          .items = "host name: write example.org or *.example.org, without a port",
+          .meaning = "Names under which the gateway is asked; requests for others get 421. "
+                     "`*.example.org` is every name below it. Unset: any name."),
+    VALUE("http.trusted_proxies", LIST, trusted_proxies, NULL, .is_item = setting_is_cidr,
+          .items = "address or block: write 10.0.0.0/8 or fd00::/8",
+          .meaning = "Addresses and blocks of the proxies that are believed when they say who the "
+                     "client is. Unset: nobody is."),
+    WORD("http.forwarded", forwarded, "x-forwarded", "x-forwarded|forwarded",
+         .meaning = "What trusted proxies write: `X-Forwarded-For` and `X-Forwarded-Proto`, or "
+                    "`Forwarded` (RFC 7239). The other is ignored."),
+    VALUE("http.access_log", PATH, access_log, NULL, RESTART,
+          .meaning = "File that gets a line of JSON per request; `-` is standard output. Unset: "
+                     "none. Reopened by `SIGUSR1` and by a reload."),
+    FLAG("http.request_ids", request_ids, "false",
+         .meaning =
+             "Gives requests without `X-Request-ID` one. Those that come are repeated in any "
+             "case."),
+    FLAG("http.server_timing", server_timing, "false",
+         .meaning = "Tells in `Server-Timing` how long requests took; `--dev` turns it on."),
     NUMBER("stream.credit_bytes", stream_credit_bytes, "4194304", 1024, 1 << 30,
            .meaning = "Bytes that a stream may have on the way to a slow client."),
     NUMBER("instance.max_concurrency", instance_concurrency, "64", 1, 10000,
@@ -391,7 +419,8 @@ static bool set_path(struct settings *s, const struct setting *k, str text,
 {
     if (!set_optional(s, k, text, from, d))
         return false;
-    return !text.len || replace(s, k, source_beside(from->beside, text));
+    bool is_stdout = str_eq(text, S("-")); /* and no file of that name */
+    return !text.len || is_stdout || replace(s, k, source_beside(from->beside, text));
 }
 
 /* RFC 9110 5.6.2. */
@@ -542,6 +571,12 @@ bool setting_set_items(struct settings *s, const struct setting *k, const str *i
             diag_error(d, from->at, "setting.value",
                        "%s: item %zu must be a text of 1 to %d bytes without control characters",
                        from->name, i + 1, SETTING_TEXT_MAX);
+            return false;
+        }
+    for (size_t i = 0; k->is_item && i < count; i++)
+        if (!k->is_item(items[i])) {
+            diag_error(d, from->at, "setting.value", "%s: \"%.*s\" is no %s", from->name,
+                       STR_ARG(yaml_shown(items[i])), k->items);
             return false;
         }
     struct str_list list = {calloc(count + 1, sizeof(char *)), count};

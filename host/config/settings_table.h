@@ -27,8 +27,10 @@ struct setting {
     int64_t min, max;     // SETTING_INT
     const char *words;    // SETTING_WORD: "a|b|c"
     enum settings_apply apply;
-    const char *complaint; // SETTING_WORD: how a text of the contract calls a wrong word
-    const char *meaning;   // one sentence for the reference
+    const char *complaint;     // SETTING_WORD: how a text of the contract calls a wrong word
+    bool (*is_item)(str item); // SETTING_LIST: NULL: any text
+    const char *items;         // what an item is, for findings
+    const char *meaning;       // one sentence for the reference
 };
 
 enum { RATIO_ONE = 1000000 };
@@ -70,6 +72,10 @@ void setting_free_certs(struct cert_list *list);
 void setting_print_certs(const struct cert_list *list, struct buf *out);
 /* settings_check.c: findings about values that do not go together. origins: by index in the table. */
 void settings_check(const struct settings *s, const struct setting_origin *origins, struct diag *d);
+/* "10.0.0.0/8", "::1"; "https://app.example.org:8443" or "*"; "example.org", "*.example.org". */
+bool setting_is_cidr(str item);
+bool setting_is_origin(str item);
+bool setting_is_host(str item);
 /* The exact words of mig-core.md 17: 1 t T TRUE true True, 0 f F FALSE false False. */
 bool setting_parse_bool(str text, bool *ret);
 void setting_clear(struct settings *s, const struct setting *k);

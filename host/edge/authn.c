@@ -1,5 +1,6 @@
 #include "edge/authn.h"
 #include "base/check.h"
+#include "edge/client.h"
 
 enum { ACTOR_MAX = 128 };
 
@@ -111,12 +112,6 @@ bool authn_begin(struct authn *a, const struct edge_policy *p, struct exchange *
 
 /* --- operators ---------------------------------------------------------------------------------- */
 
-static bool is_loopback(str remote)
-{
-    return str_starts(remote, S("127.")) || str_starts(remote, S("[::1]")) ||
-           str_starts(remote, S("[::ffff:127."));
-}
-
 /* A page that somebody's browser shows may reach our port, but it cannot hide where it comes from. */
 bool authn_same_origin(const struct exchange *x)
 {
@@ -152,20 +147,20 @@ static mig_status deny(struct refusal *ret, mig_status status, const char *reaso
 
 /* Without a key only this machine may operate the gateway, and only by a name of this machine: a
  * foreign name that resolves to loopback is DNS rebinding. */
-static mig_status check_place(struct exchange *x, struct refusal *ret)
+static mig_status check_place(struct exchange *x, str remote, struct refusal *ret)
 {
     static const char message[] = "operators' routes are for this machine unless an admin key is "
                                   "configured";
 
-    if (!is_loopback(exchange_remote(x)))
+    if (!client_is_local(remote))
         return deny(ret, MIG_FORBIDDEN, "loopback_only", message);
     if (!authn_same_origin(x) || !is_named_loopback(x->authority))
         return deny(ret, MIG_FORBIDDEN, "origin", message);
     return MIG_OK;
 }
 
-mig_status authn_operator(const struct edge_policy *p, struct exchange *x, bool *ret_is_full,
-                          struct refusal *ret)
+mig_status authn_operator(const struct edge_policy *p, struct exchange *x, str remote,
+                          bool *ret_is_full, struct refusal *ret)
 {
     static const char message[] = "the admin key is missing or wrong";
     str given = p->admin_key.len ? exchange_header(x, p->admin_header) : (str){NULL, 0};
@@ -181,7 +176,7 @@ mig_status authn_operator(const struct edge_policy *p, struct exchange *x, bool 
     }
     if (p->admin_key.len)
         return deny(ret, MIG_UNAUTHORIZED, "authentication_required", message);
-    return check_place(x, ret);
+    return check_place(x, remote, ret);
 }
 
 mig_status authn_scoped_operator(const struct principal *who, bool is_read, bool *ret_is_restricted,

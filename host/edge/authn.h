@@ -36,10 +36,10 @@ struct principal *authn_anonymous(struct exchange *x, struct refusal *ret);
 bool authn_begin(struct authn *ret, const struct edge_policy *p, struct exchange *x);
 void authn_decide(struct authn *a);
 
-/* Before anybody is known: the admin key, or this machine. MIG_OK: it may go on; *ret_is_full: with
- * every right of an operator. */
-mig_status authn_operator(const struct edge_policy *p, struct exchange *x, bool *ret_is_full,
-                          struct refusal *ret);
+/* Before anybody is known: the admin key, or this machine (remote: the client's address). MIG_OK: it
+ * may go on; *ret_is_full: with every right of an operator. */
+mig_status authn_operator(const struct edge_policy *p, struct exchange *x, str remote,
+                          bool *ret_is_full, struct refusal *ret);
 /* Of somebody who is known (mode jwt), without the key: MIG_OK; *ret_is_restricted: reads only, and
  * only of the own tenant. */
 mig_status authn_scoped_operator(const struct principal *who, bool is_read, bool *ret_is_restricted,

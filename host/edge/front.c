@@ -22,12 +22,12 @@ struct visit {
     /* Copies of what outlives the generation. */
     void (*on_request)(void *self, void *data, mig_call ex, const mig_http_request *rq);
     struct instance *instance;
-    str message_id; /* of the answer, once there is a head */
     mig_http_request request;
     str params[ROUTE_PARAMS_MAX];
     struct tally tally;
     struct timer keepalive; /* of event streams */
     uint64_t sent_ms;       /* when the last bytes were given        */
+    struct manners manners; /* its message_id: of the answer, once there is a head */
     bool is_operator;       /* with the admin key, or on this machine */
     bool is_restricted;     /* may read what is its tenant's          */
     bool is_refused;
@@ -60,7 +60,7 @@ const struct http_limits *front_limits(struct loop *l)
 
 static void over(struct visit *v)
 {
-    tally_over(&v->tally, v->x, v->principal, v->message_id);
+    tally_over(&v->tally, v->x, v->principal, v->manners.message_id);
 }
 
 /* --- answers of our own ------------------------------------------------------------------------- */
@@ -75,28 +75,44 @@ static str new_id(struct arena *a)
 }
 
 /* An error envelope on a connection that goes on. The exchange is over. */
-static void answer_error(struct exchange *x, mig_status status, unsigned http, const char *reason,
-                         const char *message, str allow)
+static void answer_error(struct visit *v)
 {
-    struct arena *a = x->arena;
-    struct visit *v = x->owner;
-    str id = v->message_id = new_id(a);
-    str body = envelope_bare(a,
-                             &(struct call_result){.status = status,
-                                                   .message = str_of(message),
-                                                   .details = envelope_reason(a, str_of(reason))},
-                             id);
+    struct arena *a = v->x->arena;
+    unsigned http = v->refusal_http;
+    str id = new_id(a);
+    str body = envelope_bare(
+        a,
+        &(struct call_result){.status = v->refusal,
+                              .message = str_of(v->refusal_message),
+                              .details = envelope_reason(a, str_of(v->refusal_reason))},
+        id);
     mig_header h[4] = {{S("Content-Type"), S("application/json")}, {S("MIG-Message-ID"), id}};
     uint32_t n = 2;
 
-    if (allow.len)
-        h[n++] = (mig_header){S("Allow"), allow};
+    if (v->allow.len)
+        h[n++] = (mig_header){S("Allow"), v->allow};
     if (http == 401)
         h[n++] = (mig_header){S("WWW-Authenticate"), S("Bearer")};
     if (http == 429 || http == 503)
         h[n++] = (mig_header){S("Retry-After"), S("1")};
-    exchange_head(x, http, h, n);
-    exchange_end(x, body);
+    v->manners.message_id = id;
+    manners_head(&v->manners, http, h, n);
+    manners_end(&v->manners, body);
+}
+
+/* OPTIONS of a path that has none of its own: what it has, and what pages elsewhere may do with it. */
+static void answer_options(struct visit *v)
+{
+    mig_header h[2 + CORS_PREFLIGHT_HEADERS];
+    uint32_t n = 0;
+
+    v->manners.message_id = new_id(v->x->arena);
+    h[n++] = (mig_header){S("MIG-Message-ID"), v->manners.message_id};
+    h[n++] = (mig_header){S("Allow"), v->allow};
+    if (v->manners.allow_origin.len && cors_is_preflight(v->x))
+        n += cors_preflight(v->x, v->allow, h + n);
+    manners_head(&v->manners, 204, h, n);
+    manners_end(&v->manners, S(""));
 }
 
 static str error_body(struct arena *a, unsigned status, str reason, str *ret_message_id)
@@ -128,7 +144,7 @@ static mig_status frame(struct call *c, str bytes)
     struct visit *v = c->owner;
 
     v->sent_ms = loop_now_ms(v->x->loop);
-    return exchange_write(v->x, bytes);
+    return manners_write(&v->manners, bytes);
 }
 
 /* --- event streams: a comment while nothing happens, for proxies that cut what is silent (MIG v0.1
@@ -141,7 +157,7 @@ static void keep_alive(struct timer *t)
     uint64_t now = loop_now_ms(v->x->loop), due = v->sent_ms + KEEPALIVE_MS;
 
     if (now >= due) {
-        if (exchange_write(v->x, S(": keepalive\n\n")) == MIG_E_GONE)
+        if (manners_write(&v->manners, S(": keepalive\n\n")) == MIG_E_GONE)
             return;
         due = now + KEEPALIVE_MS;
         v->sent_ms = now;
@@ -160,7 +176,7 @@ static bool is_event_stream(const mig_header *h, uint32_t count)
 
 static mig_status give_head(struct visit *v, uint32_t status, const mig_header *h, uint32_t count)
 {
-    mig_status answer = exchange_head(v->x, status, h, count);
+    mig_status answer = manners_head(&v->manners, status, h, count);
 
     if (answer == MIG_OK && is_event_stream(h, count)) {
         v->sent_ms = loop_now_ms(v->x->loop);
@@ -172,7 +188,7 @@ static mig_status give_head(struct visit *v, uint32_t status, const mig_header *
 static mig_status upgrade(struct call *c, const void *ws)
 {
     struct visit *v = c->owner;
-    return socket_open(c, v->x, ws);
+    return socket_open(c, v->x, ws, &config_of(v->gen)->manners.cors);
 }
 
 static void forget(struct call *c)
@@ -190,7 +206,7 @@ static mig_status respond(struct call *c, uint32_t status, const void *headers, 
 
     for (uint32_t i = 0; i < count; i++)
         if (str_eq_nocase(given[i].name, S("MIG-Message-ID"))) {
-            v->message_id = arena_copy(c->arena, given[i].value);
+            v->manners.message_id = arena_copy(c->arena, given[i].value);
             return give_head(v, status, given, count);
         }
     mig_header *all = arena_alloc(c->arena, (count + 1) * sizeof *all);
@@ -199,8 +215,8 @@ static mig_status respond(struct call *c, uint32_t status, const void *headers, 
         return MIG_E_NOMEM;
     if (count)
         memcpy(all, given, count * sizeof *all);
-    v->message_id = sent.len && str_is_visible(sent, 128) ? sent : new_id(c->arena);
-    all[count] = (mig_header){S("MIG-Message-ID"), v->message_id};
+    v->manners.message_id = sent.len && str_is_visible(sent, 128) ? sent : new_id(c->arena);
+    all[count] = (mig_header){S("MIG-Message-ID"), v->manners.message_id};
     return give_head(v, status, all, count + 1);
 }
 
@@ -224,13 +240,14 @@ static void answer_with_envelope(struct visit *v, const struct call_result *r)
 {
     struct exchange *x = v->x;
     const struct call_result s = shown(x->arena, r);
-    str id = v->message_id = v->message_id.len ? v->message_id : new_id(x->arena);
+    str id = v->manners.message_id.len ? v->manners.message_id : new_id(x->arena);
     const mig_header h[] = {{S("Content-Type"), S("application/json")}, {S("MIG-Message-ID"), id}};
 
+    v->manners.message_id = id;
     tally_error(&v->tally, x, s.status);
-    if (!x->has_answer)
-        exchange_head(x, mig_status_row(s.status)->http, h, 2);
-    exchange_end(x, envelope_bare(x->arena, &s, id));
+    if (!manners_has_head(&v->manners))
+        manners_head(&v->manners, mig_status_row(s.status)->http, h, 2);
+    manners_end(&v->manners, envelope_bare(x->arena, &s, id));
 }
 
 static void answer(struct call *c, const struct call_result *r)
@@ -240,8 +257,8 @@ static void answer(struct call *c, const struct call_result *r)
 
     if (!x->carrier)
         return;
-    if (r->status == MIG_OK && (x->has_answer || !r->json.len))
-        exchange_end(x, r->json);
+    if (r->status == MIG_OK && (manners_has_head(&v->manners) || !r->json.len))
+        manners_end(&v->manners, r->json);
     else if (x->is_head_sent)
         exchange_break(x); /* too late for an error: the client must see that it is cut */
     else
@@ -293,13 +310,24 @@ static void check_route(struct visit *v)
     struct exchange *x = v->x;
     struct route_match m;
 
+    if (!cors_is_our_host(&config_of(v->gen)->manners.cors, x->authority)) {
+        v->route = NULL;
+        v->tally.counts = telemetry_no_route(v->gen->core->telemetry);
+        v->allow = S("");
+        refuse(v, MIG_INVALID_REQUEST, 421, "misdirected", "this gateway has another name");
+        return;
+    }
     route_find(v->gen, x->method, x->path, x->arena, &m);
     v->route = m.route;
     v->tally.counts = m.route ? m.route->counts : telemetry_no_route(v->gen->core->telemetry);
     v->allow = m.allow;
     for (size_t i = 0; i < m.param_count; i++)
         v->params[i] = m.params[i];
-    if (!m.route && m.allow.len)
+    if (m.route && v->manners.is_logged)
+        v->manners.route = arena_copy(x->arena, str_of(m.route->def->pattern));
+    if (!m.route && m.allow.len && str_eq(x->method, S("OPTIONS")))
+        refuse(v, MIG_OK, 204, NULL, NULL);
+    else if (!m.route && m.allow.len)
         refuse(v, MIG_INVALID_REQUEST, 405, "method_not_allowed", "the path has other methods");
     else if (!m.route)
         refuse(v, MIG_NOT_FOUND, 404, "no_route", "no such path");
@@ -335,7 +363,8 @@ static void check_access(struct visit *v)
         return;
     }
     v->tally.is_admin = !v->is_refused && is_operators(v);
-    if (v->tally.is_admin && authn_operator(p, v->x, &v->is_operator, &why) != MIG_OK)
+    if (v->tally.is_admin &&
+        authn_operator(p, v->x, manners_remote(&v->manners), &v->is_operator, &why) != MIG_OK)
         refuse_with(v, &why);
 }
 
@@ -352,6 +381,7 @@ static bool head(struct exchange *x)
     v->x = x;
     v->gen = gen_current(core, x->loop);
     v->gen_number = v->gen->number;
+    manners_begin(&v->manners, x, &config_of(v->gen)->manners);
     if (atomic_load_explicit(&core->is_stopping, memory_order_relaxed))
         refuse(v, MIG_UNAVAILABLE, 503, "stopping", "the gateway is stopping");
     check_route(v);
@@ -379,7 +409,7 @@ static void fill(struct visit *v)
         .tenant_id = v->principal->tenant,
         .params = v->params,
         .body = x->body,
-        .remote = v->principal->remote,
+        .remote = manners_remote(&v->manners),
         .flags = v->is_restricted ? MIG_REQUEST_RESTRICTED : 0,
     };
     v->principal->remote = v->request.remote;
@@ -411,6 +441,9 @@ static void open_call(struct visit *v)
     struct core *core = core_of(x->loop);
 
     fill(v);
+    v->principal->remote = v->request.remote;
+    if (v->manners.tells_timing)
+        v->manners.opened_ns = clock_now_ns();
     v->call = call_open(core_loop_of(core, x->loop)->calls, &(struct call_spec){
                                                                 .kind = &kind,
                                                                 .instance = v->route->instance,
@@ -429,6 +462,17 @@ static void open_call(struct visit *v)
     refuse(v, MIG_BACKPRESSURE, 429, "instance_queue", "too many requests are waiting");
 }
 
+/* Not before it is known that somebody may ask: to unpack is work. */
+static void unpack(struct visit *v)
+{
+    const char *reason;
+    unsigned http;
+    mig_status status = manners_unpack(&v->manners, &http, &reason);
+
+    if (status != MIG_OK)
+        refuse(v, status, http, reason, "the content coding of the body is not acceptable");
+}
+
 /* The principal is known, or why there is none. */
 static void admit(struct visit *v, struct principal *principal, const struct refusal *refusal)
 {
@@ -438,21 +482,24 @@ static void admit(struct visit *v, struct principal *principal, const struct ref
 
     if (!v->is_refused && refusal->status != MIG_OK)
         refuse_with(v, refusal);
-    v->principal = principal;
+    v->manners.who = v->principal = principal;
     if (!v->is_refused && is_operators(v) && !v->is_operator &&
         authn_scoped_operator(v->principal, str_eq(x->method, S("GET")) || x->is_head,
                               &v->is_restricted, &why) != MIG_OK)
         refuse_with(v, &why);
     tally_access(&v->tally, x, v->is_refused ? v->refusal : MIG_OK, v->refusal_reason,
                  config_of(v->gen)->policy.admin_key.len > 0);
+    if (!v->is_refused && v->manners.body_coding.len)
+        unpack(v);
     if (!v->is_refused)
         open_call(v);
     x->must_close |= v->is_refused && v->refusal == MIG_UNAVAILABLE; /* stopping */
-    if (v->is_refused) {
-        answer_error(x, v->refusal, v->refusal_http, v->refusal_reason, v->refusal_message,
-                     v->allow);
+    if (v->is_refused && v->refusal_http == 204)
+        answer_options(v);
+    else if (v->is_refused)
+        answer_error(v);
+    if (v->is_refused)
         over(v);
-    }
     arena_unref(a); /* the call's from here on */
 }
 

@@ -4,6 +4,7 @@
 #define EDGE_FRONT_H
 #include "core/core.h"
 #include "edge/authn.h"
+#include "edge/manners.h"
 #include "net/exchange.h"
 #include "net/http.h"
 
@@ -11,6 +12,7 @@
 struct front_config {
     struct http_limits http;
     struct edge_policy policy;
+    struct manners_policy manners;
 };
 
 /* The ops of all HTTP servers. */

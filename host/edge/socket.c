@@ -1,7 +1,7 @@
 #include "edge/socket.h"
 #include "base/check.h"
 #include "base/log.h"
-#include "edge/authn.h"
+#include "core/principal.h"
 #include "net/raw.h"
 #include "net/ws.h"
 #include "net/ws_handshake.h"
@@ -275,12 +275,13 @@ static void take_over(struct call *c, struct socket *s, const mig_websocket *def
     raw_tick(s->raw, def->ping_ms ? def->ping_ms : PING_MS);
 }
 
-mig_status socket_open(struct call *c, struct exchange *x, const mig_websocket *def)
+mig_status socket_open(struct call *c, struct exchange *x, const mig_websocket *def,
+                       const struct cors_policy *cors)
 {
     struct ws_agreement a = {0};
     struct ws_pool *pool = pool_of(x->loop);
 
-    if (!authn_same_origin(x))
+    if (!cors_allows_socket(cors, x))
         return refuse(x, 403, NULL, 0, MIG_FORBIDDEN);
     if (!agree(x, def, &a))
         return refuse(x, a.status, a.headers, a.header_count,

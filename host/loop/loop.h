@@ -13,7 +13,7 @@
 #include <uv.h>
 
 enum { LOOP_MAX = 255 }; /* a handle has eight bits for the loop */
-enum loop_local { LOOP_CORE, LOOP_NET, LOOP_SOCKETS, LOOP_IDENTITY, LOOP_LOCALS };
+enum loop_local { LOOP_CORE, LOOP_NET, LOOP_SOCKETS, LOOP_IDENTITY, LOOP_MANNERS, LOOP_LOCALS };
 
 /* Owner: its own thread, except where a member says otherwise. */
 struct loop {

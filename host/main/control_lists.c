@@ -5,6 +5,7 @@
 #include "core/inflight.h"
 #include "core/metrics.h"
 #include "core/op.h"
+#include "edge/access_writer.h"
 #include "main/logwriter.h"
 #include "main/telemetry.h"
 #include "store/kv.h"
@@ -446,6 +447,8 @@ void list_metrics(struct node *n, struct buf *out)
     one(out, "mig_kv_bytes", "gauge", "Bytes in the store.", (double)bytes);
     list_governance(n, out);
     one(out, "mig_log_dropped_total", "counter", "Log lines dropped.", (double)logwriter_dropped());
+    one(out, "mig_access_log_dropped_total", "counter", "Lines of the access log dropped.",
+        (double)access_writer_dropped());
     one(out, "mig_bugs_total", "counter", "Broken invariants survived.",
         (double)check_broken_count());
     one(out, "process_resident_memory_bytes", "gauge", "Resident memory.",

@@ -94,6 +94,8 @@ static bool take_switch(struct options *o, str name)
                                               : NULL;
     if (flag)
         *flag = true;
+    if (flag == &o->is_dev)
+        add_flag(o, "http.server_timing", "true");
     return flag != NULL;
 }
 

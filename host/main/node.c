@@ -13,6 +13,7 @@
 #include "core/schemas.h"
 #include "core/sessions.h"
 #include "core/usage.h"
+#include "edge/access_writer.h"
 #include "edge/front.h"
 #include "edge/identity.h"
 #include "edge/socket.h"
@@ -57,6 +58,7 @@ static void *run_loop(void *arg)
     uv_sem_post(&nl->ready);
     loop_run(nl->loop);
     socket_loop_free(nl->loop);
+    manners_loop_free(nl->loop);
     identity_loop_free(nl->loop);
     net_loop_free(nl->net);
     return NULL;
@@ -178,6 +180,8 @@ static void on_signal(uv_signal_t *h, int signum)
 {
     struct node *n = h->data;
 
+    if (signum == SIGHUP || signum == SIGUSR1)
+        access_writer_reopen();
     if (signum == SIGHUP)
         reload_ask(n->reloader, &(struct reload_ask){0}, reload_unheard, n);
     else if (signum == SIGUSR1)
@@ -499,6 +503,10 @@ static bool open_all(struct node *n, const struct settings *s)
     diag_deinit(&d);
     if (!n->store)
         return false;
+    if (s->access_log && !access_writer_open(s->access_log)) {
+        fprintf(stderr, "migd: cannot open %s: %s\n", s->access_log, strerror(errno));
+        return false;
+    }
     char *dir = state_dir(s);
 
     if (listen_on(n, LISTENER_MAIN, s->addr, settings_is_tls(s), error) &&
@@ -530,6 +538,7 @@ static void free_all(struct node *n)
     for (size_t i = 0; i < n->loop_count; i++)
         uv_thread_join(&n->per_loop[i].thread);
     telemetry_stop(n);
+    access_writer_close();
     struct kv_store *kv = n->core->kv;
     close_data(n->core);
     core_free(n->core);
@@ -561,6 +570,7 @@ int node_run(const struct settings_source *src, const struct settings *s, bool *
         close_listeners(&n);
         if (n.store)
             store_close(n.store);
+        access_writer_close();
         return 1;
     }
     make_loops(&n);

@@ -69,6 +69,42 @@ static void drop_tls(void *tls)
     tls_context_unref(tls);
 }
 
+static const str *keep_list(struct gen *g, const struct str_list *list)
+{
+    str *items = arena_zero(g->arena, (list->count + 1) * sizeof *items);
+
+    must(items);
+    for (size_t i = 0; i < list->count; i++)
+        items[i] = keep(g, list->items[i]);
+    return items;
+}
+
+static void fill_manners(struct gen *g, struct manners_policy *m, const struct settings *s)
+{
+    size_t count = s->trusted_proxies.count;
+    struct cidr *trusted = arena_zero(g->arena, (count + 1) * sizeof *trusted);
+
+    must(trusted);
+    for (size_t i = 0; i < count; i++)
+        must(cidr_parse(str_of(s->trusted_proxies.items[i]), &trusted[i]));
+    *m = (struct manners_policy){
+        .cors = {.origins = keep_list(g, &s->cors_origins),
+                 .origin_count = s->cors_origins.count,
+                 .hosts = keep_list(g, &s->hosts),
+                 .host_count = s->hosts.count},
+        .client = {.trusted = trusted,
+                   .trusted_count = count,
+                   .is_rfc7239 = !strcmp(s->forwarded, "forwarded")},
+        .compress_min = s->compresses ? (uint32_t)s->compress_min : 0,
+        .makes_request_ids = s->request_ids,
+        .tells_timing = s->server_timing,
+        .is_logged = s->access_log != NULL,
+    };
+    for (size_t i = 0; i < s->cors_origins.count; i++)
+        m->cors.is_any |= !strcmp(s->cors_origins.items[i], "*");
+    manners_policy_seal(m);
+}
+
 void policy_fill(struct gen *g, const struct settings *s, struct tls_context *tls)
 {
     struct front_config *f = arena_zero(g->arena, sizeof *f);
@@ -104,6 +140,7 @@ void policy_fill(struct gen *g, const struct settings *s, struct tls_context *tl
     };
     f->policy.rules_version = str_hash(f->policy.rules.issuer) * 31 +
                               str_hash(f->policy.rules.audience) * 2 + s->jwt_require_exp;
+    fill_manners(g, &f->manners, s);
     g->edge = f;
 }
 
