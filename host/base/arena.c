@@ -4,6 +4,21 @@
 #include <stdalign.h>
 #include <stdlib.h>
 
+/* A spare chunk is nobody's: who still reads it is found by the address sanitizer. */
+#if defined(__SANITIZE_ADDRESS__) /* gcc */
+#define IS_CHECKED 1
+#elif defined(__has_feature)
+#define IS_CHECKED __has_feature(address_sanitizer) /* clang */
+#else
+#define IS_CHECKED 0
+#endif
+#if IS_CHECKED
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(at, size) ((void)(at), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(at, size) ((void)(at), (void)(size))
+#endif
+
 struct arena_chunk {
     struct arena_chunk *next;
     size_t size; /* of the data; ARENA_CHUNK chunks go back to the pool */
@@ -38,6 +53,7 @@ static struct arena_chunk *chunk_get(struct arena_pool *p, size_t size)
         c = malloc(sizeof *c + size);
     }
     if (c) {
+        ASAN_UNPOISON_MEMORY_REGION(c->data, size);
         c->size = size;
         p->in_use++;
     }
@@ -51,6 +67,7 @@ static void chunk_put(struct arena_pool *p, struct arena_chunk *c)
         free(c);
         return;
     }
+    ASAN_POISON_MEMORY_REGION(c->data, c->size);
     c->next = p->spare;
     p->spare = c;
     p->spare_count++;

@@ -13,6 +13,7 @@ struct method {
 
 struct node {
     str literal;
+    uint32_t tag;                 /* of the literal */
     struct node *children, *next; /* literal children, siblings */
     struct node *param;           /* {name} */
     struct method *methods;
@@ -41,20 +42,31 @@ static bool is_param(str segment)
     return segment.len > 2 && segment.ptr[0] == '{' && segment.ptr[segment.len - 1] == '}';
 }
 
+/* Tells almost all siblings apart without a look at their texts. */
+static inline uint32_t tag_of(str segment)
+{
+    if (!segment.len)
+        return 0;
+    return (uint32_t)segment.len << 16 | (uint32_t)(unsigned char)segment.ptr[0] << 8 |
+           (unsigned char)segment.ptr[segment.len - 1];
+}
+
 static struct node *node_new(struct route_table *t, str literal)
 {
     struct node *n = arena_zero(t->arena, sizeof *n);
 
     must(n);
     n->literal = literal;
+    n->tag = tag_of(literal);
     return n;
 }
 
-static struct node *literal_child(struct node *n, str segment)
+static struct node *literal_child(const struct node *n, str segment)
 {
+    const uint32_t tag = tag_of(segment);
     struct node *c = n->children;
 
-    while (c && !str_eq(c->literal, segment))
+    while (c && (c->tag != tag || !str_eq(c->literal, segment)))
         c = c->next;
     return c;
 }
@@ -179,48 +191,29 @@ static bool decode(str segment, struct arena *a, str *ret)
     return out && str_is_utf8(*ret);
 }
 
-/* Is the segment the next one of the path? *ret_after: what follows it, ptr NULL at the end. */
-static inline bool is_next(str rest, str segment, str *ret_after)
-{
-    bool is_last = rest.len == segment.len;
-
-    if (rest.len < segment.len || !(is_last || rest.ptr[segment.len] == '/') ||
-        (segment.len && *rest.ptr != *segment.ptr) ||
-        memcmp(rest.ptr, segment.ptr, segment.len) != 0)
-        return false;
-    *ret_after =
-        is_last ? (str){NULL, 0} : (str){rest.ptr + segment.len + 1, rest.len - segment.len - 1};
-    return true;
-}
-
-static const struct node *walk(const struct node *n, str rest, struct arena *a,
-                               struct route_match *m, size_t params);
-
-/* The next segment as the value of a parameter. */
-static const struct node *walk_param(const struct node *n, str rest, struct arena *a,
-                                     struct route_match *m, size_t params)
-{
-    str after = rest, segment = str_split(&after, '/');
-
-    if (!segment.len || params >= ROUTE_PARAMS_MAX || !decode(segment, a, &m->params[params]))
-        return NULL;
-    return walk(n->param, after, a, m, params + 1);
-}
-
+/* rest: the path behind n, ptr NULL at its end. */
 static const struct node *walk(const struct node *n, str rest, struct arena *a,
                                struct route_match *m, size_t params)
 {
-    str after;
-
-    if (!rest.ptr) {
-        m->param_count = params;
-        return n->methods ? n : NULL;
+    while (rest.ptr) {
+        str segment = str_split(&rest, '/');
+        const struct node *c = literal_child(n, segment);
+        if (c && n->param) { /* the only place with two ways */
+            const struct node *found = walk(c, rest, a, m, params);
+            if (found)
+                return found;
+        }
+        if (!c || n->param) {
+            if (!n->param || !segment.len || params >= ROUTE_PARAMS_MAX ||
+                !decode(segment, a, &m->params[params]))
+                return NULL;
+            params++;
+            c = n->param;
+        }
+        n = c;
     }
-    const struct node *c = n->children;
-    while (c && !is_next(rest, c->literal, &after))
-        c = c->next;
-    const struct node *found = c ? walk(c, after, a, m, params) : NULL;
-    return found || !n->param ? found : walk_param(n, rest, a, m, params);
+    m->param_count = params;
+    return n->methods ? n : NULL;
 }
 
 static str allowed(const struct node *n, struct arena *a)

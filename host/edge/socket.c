@@ -247,7 +247,10 @@ static void settle(struct task *t)
     struct arena *a = arena_new_small(&c->home->chunks, SMALL, ARENA_LIMIT);
     struct principal *p = a ? principal_copy(a, c->principal) : NULL;
 
-    if (p) {
+    str path = p ? arena_copy(a, s->path) : (str){NULL, 0};
+
+    if (path.ptr) {
+        s->path = path;
         arena_unref(c->arena);
         c->arena = a;
         c->principal = p;
