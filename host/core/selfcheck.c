@@ -305,7 +305,7 @@ static const struct capability *find_echo(const struct gen *g)
 
     for (size_t i = 0; i < g->capability_count; i++) {
         const struct capability *c = g->capabilities[i];
-        if (strcmp(c->instance->plugin.id, "dev.migd.echo"))
+        if (strcmp(c->instance->plugin.id, "dev.migd.echo") != 0)
             continue;
         if (!strcmp(c->id, "observatory.models.infer"))
             return c;
