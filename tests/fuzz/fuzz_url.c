@@ -26,6 +26,7 @@ static struct gen *table(void)
     static struct catalogue c = {.instance = &i, .routes = routes, .route_count = countof(routes)};
     static struct catalogue *list[] = {&c};
     static struct core core = {.loop_count = 1};
+    must(core.telemetry = telemetry_new(1, 100));
     struct gen *g = gen_new(&core);
     struct diag d;
 
