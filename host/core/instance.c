@@ -42,6 +42,7 @@ void instance_free(struct instance *i)
     if (i->module_unref)
         i->module_unref(i->module);
     gates_free(i);
+    watchdog_wait_look(i->core->watchdog); /* it may have read the name just now */
     free(i->name);
     free(i->identity);
     free(i->source);

@@ -34,7 +34,8 @@ struct loop {
 
     /* watchdog: written by the loop, read by the watchdog's thread */
     _Atomic uint64_t busy_since_ns;      /* 0: waiting for events                 */
-    _Atomic(const char *) running;       /* which instance; NULL: the host itself */
+    _Atomic(const char *) running;       /* which instance; NULL: the host itself.
+                                            Freed after watchdog_wait_look() only */
     _Atomic uint64_t stalls, longest_ns; /* written by the watchdog               */
 
     /* private */

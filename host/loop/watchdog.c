@@ -5,6 +5,7 @@
 
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* A slice is guarded by one state word, so that begin and end are plain stores but for the exchange
  * that meets a fire in progress. */
@@ -108,12 +109,13 @@ struct watchdog *watchdog_new(struct loop **loops, size_t count, unsigned stall_
     pthread_condattr_t monotonic;
 
     must(w);
-    w->loops = loops;
+    w->loops = calloc(count, sizeof(struct loop *));
     w->count = count;
     w->stall_ms = stall_ms;
     w->reported = calloc(count, sizeof *w->reported);
     w->slice = aligned_alloc(64, count * sizeof *w->slice);
-    must(w->reported && w->slice);
+    must(w->loops && w->reported && w->slice);
+    memcpy(w->loops, loops, count * sizeof(struct loop *));
     for (size_t i = 0; i < count; i++)
         w->slice[i] = (struct slice){0};
     pthread_condattr_init(&monotonic);
@@ -135,9 +137,19 @@ void watchdog_free(struct watchdog *w)
     pthread_join(w->thread, NULL);
     pthread_cond_destroy(&w->wake);
     pthread_mutex_destroy(&w->lock);
+    free(w->loops);
     free(w->reported);
     free(w->slice);
     free(w);
+}
+
+/* A look reads a name and writes its line under the lock, which a nap alone gives up. */
+void watchdog_wait_look(struct watchdog *w)
+{
+    if (!w)
+        return;
+    pthread_mutex_lock(&w->lock);
+    pthread_mutex_unlock(&w->lock);
 }
 
 void watchdog_set_stall_ms(struct watchdog *w, unsigned stall_ms)

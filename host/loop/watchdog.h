@@ -6,9 +6,14 @@
 
 struct watchdog;
 
-/* loops must outlive it. stall_ms: how long a turn may last before it is reported. */
+/* The loops must outlive it, their array need not. stall_ms: how long a turn may last before it is
+ * reported. */
 struct watchdog *watchdog_new(struct loop **loops, size_t count, unsigned stall_ms);
 void watchdog_free(struct watchdog *w);
+/* Any thread but its own: returns when a look that is under way is over. What no loop calls `running`
+ * any more may be freed then: so the loops need not copy names that they write for each call. NULL is
+ * fine. */
+void watchdog_wait_look(struct watchdog *w);
 /* [any] From the next look on. */
 void watchdog_set_stall_ms(struct watchdog *w, unsigned stall_ms);
 
