@@ -441,39 +441,41 @@ static bool open_idem(struct node *n, bool is_kept, struct diag *d)
 }
 
 /* What the node knew when it stopped. */
-static void load_data(struct node *n, const struct settings *s)
+static bool load_data(struct node *n, const struct settings *s)
 {
+    struct core *core = n->core;
     struct diag d;
 
     diag_init(&d);
-    n->core->store = n->store;
-    if (!events_open(n->core, &d) || !consumers_open(n->core, &d) || !quota_open(n->core, &d) ||
-        !usage_open(n->core, &d) || !accounts_open(n->core, &d) ||
-        !open_idem(n, s->data_dir != NULL, &d)) {
+    core->store = n->store;
+    bool is_ok = events_open(core, &d) && consumers_open(core, &d) && quota_open(core, &d) &&
+                 usage_open(core, &d) && accounts_open(core, &d) &&
+                 open_idem(n, s->data_dir != NULL, &d);
+    if (!is_ok)
         findings_print(&d, stderr);
-        _exit(1); /* nothing runs yet that would have to end */
-    }
     diag_deinit(&d);
+    return is_ok;
 }
 
 /* What operators registered. */
-static void load_registries(struct node *n, const struct settings *s)
+static bool load_registries(struct node *n, const struct settings *s)
 {
     struct diag d;
 
     diag_init(&d);
-    if (!registries_load(n, s, &d)) {
+    bool is_ok = registries_load(n, s, &d);
+    if (!is_ok)
         findings_print(&d, stderr);
-        _exit(1); /* as in load_data() */
-    }
     diag_deinit(&d);
+    return is_ok;
 }
 
-static void close_data(struct core *core)
+static void close_data(struct node *n)
 {
-    usage_flush(core);
-    if (core->store)
-        store_close(core->store);
+    struct core *core = n->core;
+
+    store_close(n->store);
+    core->store = n->store = NULL;
     accounts_close(core);
     idem_close(core->idem);
     events_close(core);
@@ -533,29 +535,86 @@ static void make_core(struct node *n, const struct settings *s)
     front_init(n->core);
 }
 
-static void free_all(struct node *n)
+static void free_core(struct node *n)
 {
-    for (size_t i = 0; i < n->loop_count; i++)
-        uv_thread_join(&n->per_loop[i].thread);
-    telemetry_stop(n);
-    access_writer_close();
     struct kv_store *kv = n->core->kv;
-    close_data(n->core);
+
+    close_data(n);
     core_free(n->core);
     kv_free(kv);
+}
+
+static void free_rest(struct node *n)
+{
+    access_writer_close();
     reloader_free(n->reloader);
     conformance_free(n->conformance);
     modules_free(n->modules);
     close_listeners(n);
-    for (size_t i = 0; i < n->loop_count; i++) {
-        uv_sem_destroy(&n->per_loop[i].ready);
+    for (size_t i = 0; n->loops && i < n->loop_count; i++)
         loop_free(n->loops[i]);
-    }
     loop_free(n->control);
     free(n->signals);
     free(n->loops);
     free(n->nets);
     free(n->per_loop);
+}
+
+static void free_all(struct node *n)
+{
+    for (size_t i = 0; i < n->loop_count; i++) {
+        uv_thread_join(&n->per_loop[i].thread);
+        uv_sem_destroy(&n->per_loop[i].ready);
+    }
+    telemetry_stop(n);
+    usage_flush(n->core);
+    free_core(n);
+    free_rest(n);
+}
+
+static void stop_control(void *arg)
+{
+    struct node *n = arg;
+    loop_stop(n->control);
+}
+
+/* A loop closes its handles at the end of its run. */
+static void run_out(struct loop *l)
+{
+    loop_stop(l);
+    loop_run(l);
+}
+
+/* The start is refused: some of it is there, no loop has run, and nobody was served. */
+static void give_up(struct node *n)
+{
+    if (n->core) {
+        keys_close(n->core, stop_control, n);
+        loop_run(n->control); /* until then: it hears what the store and the keys have answered */
+        telemetry_stop(n);
+        for (size_t i = 0; i < n->loop_count; i++)
+            run_out(n->loops[i]);
+        free_core(n);
+    } else {
+        run_out(n->control);
+        store_close(n->store);
+    }
+    free_rest(n);
+}
+
+/* false: it was printed why. */
+static bool prepare(struct node *n, const struct settings *s)
+{
+    must(n->control = loop_new(LOOP_MAX));
+    if (!open_all(n, s))
+        return false;
+    make_loops(n);
+    make_core(n, s);
+    if (!telemetry_start(n, s) || !load_data(n, s) || !keys_open(n->core, s))
+        return false;
+    n->reloader = reloader_new(n->core, n->modules, &n->src);
+    reloader_on_adopted(n->reloader, look_again, n);
+    return load_registries(n, s);
 }
 
 int node_run(const struct settings_source *src, const struct settings *s, bool *ret_is_forced)
@@ -565,24 +624,10 @@ int node_run(const struct settings_source *src, const struct settings *s, bool *
     the_node = &n;
     *ret_is_forced = false;
     signal(SIGPIPE, SIG_IGN);
-    must(n.control = loop_new(LOOP_MAX));
-    if (!open_all(&n, s)) {
-        close_listeners(&n);
-        if (n.store)
-            store_close(n.store);
-        access_writer_close();
+    if (!prepare(&n, s)) {
+        give_up(&n);
         return 1;
     }
-    make_loops(&n);
-    make_core(&n, s);
-    if (!telemetry_start(&n, s))
-        _exit(1); /* nothing runs yet that would have to end */
-    load_data(&n, s);
-    if (!keys_open(n.core, s))
-        _exit(1); /* it was said why; nothing runs yet */
-    n.reloader = reloader_new(n.core, n.modules, src);
-    reloader_on_adopted(n.reloader, look_again, &n);
-    load_registries(&n, s);
     loop_timer(n.control, &n.session_look, SESSION_LOOK_MS, look_at_sessions);
     signals_start(&n);
     start_loops(&n);
