@@ -60,7 +60,6 @@ static void check_script(const char *file)
 
     stub_setup(NULL);
     S->is_real_clock = true;
-    uint64_t t0 = stub_real_ns();
     mig_status s = stub_load_file(path, "");
     if (!strcmp(verb, "load")) {
         assert_int_equal(s, MIG_INVALID_REQUEST);
@@ -68,9 +67,9 @@ static void check_script(const char *file)
     } else {
         if (s != MIG_OK)
             fail_msg("%s: %s", file, S->log);
-        t0 = stub_real_ns();
+        uint64_t t0 = stub_cpu_ms();
         struct stub_call *c = stub_call("{}");
-        uint64_t ms = (stub_real_ns() - t0) / 1000000;
+        uint64_t ms = stub_cpu_ms() - t0;
         if (getenv("VERBOSE"))
             print_message("%-34s %4llu ms  %s %s\n", file, (unsigned long long)ms,
                           c->code ? mig_status_row(c->code)->name : "ok",
@@ -106,16 +105,16 @@ static void a_busy_call_lets_others_run(void **state)
 {
     (void)state;
     S->is_real_clock = true;
-    assert_int_equal(
-        stub_load(BODY("if call.payload.quick then return 'quick' end\n"
-                       "local t = mig.now_ms() while mig.now_ms() - t < 20 do end return 'slow'")),
-        MIG_OK);
+    assert_int_equal(stub_load("quick = false\n" BODY(
+                         "if call.payload.quick then quick = true return 'quick' end\n"
+                         "while not quick do end return 'slow'")),
+                     MIG_OK);
     mig_call slow = stub_start("{}");
     assert_int_equal(stub_call_of(slow)->ended, 0); /* it gave way after about a millisecond */
     assert_result(stub_call_of(stub_start("{\"quick\":true}")), "\"quick\"");
     stub_run();
-    assert_result(stub_call_of(slow), "\"slow\"");
-    assert_true(S->fires > 3);
+    assert_result(stub_call_of(slow), "\"slow\""); /* it ends when others had their turn */
+    assert_true(S->fires > 0);
 }
 
 static void slices_are_summed_over_suspensions(void **state)
@@ -138,10 +137,10 @@ static void a_capability_can_have_less(void **state)
                                "function a.invoke(call) if call.payload.m then return "
                                "#('x'):rep(2000000) end while true do end end"),
                      MIG_OK);
-    uint64_t t0 = stub_real_ns();
+    uint64_t t0 = stub_cpu_ms();
     struct stub_call *c = stub_call("{}");
     assert_int_equal(c->code, MIG_TIMEOUT);
-    assert_true(stub_real_ns() - t0 < 40000000);
+    assert_true(stub_cpu_ms() - t0 < 40);
     c = stub_call("{\"m\":1}");
     assert_int_equal(c->code, MIG_BACKPRESSURE);
 }
@@ -170,9 +169,9 @@ static void an_endless_close_of_a_cancelled_call_is_ended(void **state)
             "mig.sleep(100000)")),
         MIG_OK);
     mig_call h = stub_start("{}");
-    uint64_t t0 = stub_real_ns();
+    uint64_t t0 = stub_cpu_ms();
     stub_cancel(h);
-    assert_true(stub_real_ns() - t0 < 60000000);
+    assert_true(stub_cpu_ms() - t0 < 60);
     assert_int_equal(stub_call_of(h)->ended, 1);
     assert_result(stub_call("{\"ping\":1}"), "\"pong\"");
 }
@@ -240,33 +239,36 @@ static void running_out_of_memory_at_every_allocation_is_survived(void **state)
     assert_true(ok > 0); /* in the end there is room again */
 }
 
+/* Often enough that the watchdog met it in all the places, however late it comes on a busy machine. */
 static void slow_code_in_odd_places_still_works(void **state)
 {
+    static const char script[] =
+        "function slow() local t = mig.now_ms() + 3 while mig.now_ms() < t do end end\n" BODY(
+            "local out = mig.array {}\n"
+            "do local a <close> = setmetatable({}, { __close = function() slow() out[#out + 1] "
+            "= 'close' end }) end\n"
+            "local ok, e = pcall(function() local a <close> = setmetatable({}, { __close = "
+            "function() slow() out[#out + 1] = 'unwound' end }) error('x', 0) end)\n"
+            "out[#out + 1] = e\n"
+            "out[#out + 1] = setmetatable({}, { __index = function() slow() return 'index' end "
+            "}).x\n"
+            "out[#out + 1] = setmetatable({}, { __concat = function() slow() return 'concat' "
+            "end }) .. 'y'\n"
+            "out[#out + 1] = ('a'):gsub('a', function() slow() return 'gsub' end)\n"
+            "for v in function(_, v) slow() if not v then return 'iter' end end do out[#out + "
+            "1] = v end\n"
+            "local t = { 2, 1 } table.sort(t, function(a, b) slow() return a < b end) out[#out "
+            "+ 1] = t[1]\n"
+            "local f = function(...) slow() return select('#', ...) end out[#out + 1] = f(1, "
+            "2, nil)\n"
+            "return out");
+
     (void)state;
     S->is_real_clock = true;
-    assert_result(
-        stub_body(
-            "function slow() local t = mig.now_ms() + 3 while mig.now_ms() < t do end end\n" BODY(
-                "local out = mig.array {}\n"
-                "do local a <close> = setmetatable({}, { __close = function() slow() out[#out + 1] "
-                "= 'close' end }) end\n"
-                "local ok, e = pcall(function() local a <close> = setmetatable({}, { __close = "
-                "function() slow() out[#out + 1] = 'unwound' end }) error('x', 0) end)\n"
-                "out[#out + 1] = e\n"
-                "out[#out + 1] = setmetatable({}, { __index = function() slow() return 'index' end "
-                "}).x\n"
-                "out[#out + 1] = setmetatable({}, { __concat = function() slow() return 'concat' "
-                "end }) .. 'y'\n"
-                "out[#out + 1] = ('a'):gsub('a', function() slow() return 'gsub' end)\n"
-                "for v in function(_, v) slow() if not v then return 'iter' end end do out[#out + "
-                "1] = v end\n"
-                "local t = { 2, 1 } table.sort(t, function(a, b) slow() return a < b end) out[#out "
-                "+ 1] = t[1]\n"
-                "local f = function(...) slow() return select('#', ...) end out[#out + 1] = f(1, "
-                "2, nil)\n"
-                "return out"),
-            "{}"),
-        "[\"close\",\"unwound\",\"x\",\"index\",\"concat\",\"gsub\",\"iter\",1,3]");
+    assert_int_equal(stub_load(script), MIG_OK);
+    for (int i = 0; i == 0 || (i < STUB_CALLS / 2 && S->fires <= 5); i++)
+        assert_result(stub_call("{}"),
+                      "[\"close\",\"unwound\",\"x\",\"index\",\"concat\",\"gsub\",\"iter\",1,3]");
     assert_true(S->fires > 5);
 }
 
@@ -282,10 +284,10 @@ static void a_stream_has_its_budget_every_second(void **state)
         MIG_OK);
     S->is_real_clock = true;
     mig_call h = stub_start_mode(0, "{\"ms\":0}", MIG_MODE_SERVER_STREAM);
-    uint64_t t0 = stub_real_ns();
+    uint64_t t0 = stub_cpu_ms();
     stub_run();
     assert_int_equal(stub_call_of(h)->code, MIG_TIMEOUT); /* too busy: ended soon */
-    assert_true(stub_real_ns() - t0 < 200000000);
+    assert_true(stub_cpu_ms() - t0 < 200);
 }
 
 /* The watchdog strikes at random moments of calls and returns, collection, and deep stacks: nothing
@@ -308,12 +310,12 @@ static void the_watchdog_may_strike_anywhere(void **state)
     for (int i = 0; i < 120; i++) {
         char payload[64];
         snprintf(payload, sizeof payload, "{\"kind\":%d,\"n\":%d}", i % 4, i % 150);
-        uint64_t t0 = stub_real_ns();
+        uint64_t t0 = stub_cpu_ms();
         struct stub_call *c = stub_call(payload);
         assert_int_equal(c->ended, 1);
         if (i % 4 < 3)
             assert_int_equal(c->code, MIG_TIMEOUT);
-        assert_true(stub_real_ns() - t0 < 500000000);
+        assert_true(stub_cpu_ms() - t0 < 500);
         free(c->result), free(c->message), free(c->details);
         *c = (struct stub_call){0};
     }
