@@ -1,6 +1,6 @@
 /* Steps 12 and 13: how often a tenant and its peers may invoke, how much it has left, and how many run
  * at a time. What a provider invokes in the name of a call was paid for by that call: only the rate of
- * the capability itself holds for it. */
+ * the capability itself holds for it. What the host invokes for its self-checks nobody pays for. */
 #include "base/clock.h"
 #include "core/op.h"
 #include "core/quota.h"
@@ -79,6 +79,8 @@ mig_status stage_limits(struct op *op)
 {
     const struct policy *p = &op->gen->policy;
 
+    if (op->principal->is_host)
+        return MIG_OK;
     op->tenant = tenant_of(op->core->tenants, op->header.tenant_id);
     if (!op->cap->policy && !p->has_rates &&
         !atomic_load_explicit(&op->tenant->has_quota, memory_order_relaxed))
@@ -99,6 +101,8 @@ mig_status stage_concurrency(struct op *op)
     const struct policy *p = &op->gen->policy;
     struct core *core = op->core;
 
+    if (!op->tenant)
+        return MIG_OK; /* the host's own */
     op->is_counted = true;
     uint64_t mine = atomic_fetch_add(&op->tenant->inflight, 1) + 1;
     uint64_t all = atomic_fetch_add(&core->inflight_count, 1) + 1;

@@ -216,7 +216,7 @@ static void keep(struct op *op, const struct call_result *r, enum outcome outcom
         .remote = op->principal->remote,
         .target = is_invoke ? S("") : op->in.target,
     };
-    if (is_invoke || is_denied)
+    if ((is_invoke || is_denied) && !op->principal->is_host) /* self-checks are nobody's deeds */
         audit_add(op->core->audit, here(op), &record);
     trace_end(op, &record);
 }

@@ -12,7 +12,7 @@ struct principal {
     size_t scope_count;
     bool is_authenticated;
     bool has_tenant_header;
-    bool is_host; /* the host itself: the self-checks */
+    bool is_host; /* the host itself: the self-checks. Neither counted, limited nor audited */
     str remote;   /* peer address, for records */
 };
 

@@ -664,6 +664,23 @@ def test_only_registered_tenants(migd):
     assert infer(d, tenant="third").status == 403
 
 
+def test_self_checks_are_nobodys_calls(migd):
+    d = migd({"mig.audit_log_path": "audit.jsonl", "mig.rate_limit_tenant_rps": 1,
+              "mig.rate_limit_tenant_burst": 1})
+    quota(d, tenant_id="_migd", max_invocations=1)
+    for _ in range(2):
+        told = d.http.admin("health/conformance").json
+        assert told["full"], told
+    assert usage(d)["total_invocations"] == 0
+    assert infer(d, tenant="_migd").status == 200  # what clients invoke in its name counts
+    assert usage(d)["tenant_invocations"] == {"_migd": 1}
+    d.signal(signal.SIGTERM)
+    assert d.wait() == 0
+    lines = (d.dir / "audit.jsonl").read_text().splitlines()
+    assert [json.loads(l)["outcome"] for l in lines if '"_migd"' in l and '"INVOKE"' in l.upper()] \
+        == ["success"]
+
+
 # --- usage -------------------------------------------------------------------------------------------
 
 def usage(d, query=""):
