@@ -246,6 +246,7 @@ static void fill_request(struct op *op, uint64_t deadline_ns)
         .idempotency_key = h->idempotency_key,
         .meta = h->meta,
         .payload = op->payload,
+        .tracestate = op->trace.state,
     };
 }
 

@@ -24,7 +24,8 @@ static mig_status take_header(struct op *op, const json_value *v, str raw)
                                               [HEADER_TRACEPARENT] = S("traceparent"),
                                               [HEADER_IDEMPOTENCY_KEY] = S("idempotency_key"),
                                               [HEADER_DEADLINE_MS] = S("deadline_ms"),
-                                              [HEADER_META] = S("meta")};
+                                              [HEADER_META] = S("meta"),
+                                              [HEADER_TRACESTATE] = S("tracestate")};
 
     if (!json_is_object(v))
         return op_fail_member(op, S("header"));
@@ -234,6 +235,17 @@ static mig_status take_timestamp(struct op *op)
     return MIG_OK;
 }
 
+/* Means nothing without a traceparent (Trace Context 3.3); dropped, never an error. */
+static void take_tracestate(struct op *op)
+{
+    str text;
+
+    if (!op_header_text(op, HEADER_TRACESTATE, op->in.tracestate, &text) || !text.len)
+        return;
+    char *to = arena_alloc(op->arena, TRACESTATE_MAX);
+    op->trace.state = (str){to, to ? tracestate_write(text, to) : 0};
+}
+
 static mig_status take_texts(struct op *op)
 {
     struct op_header *h = &op->header;
@@ -247,7 +259,9 @@ static mig_status take_texts(struct op *op)
     op->trace.has_parent =
         op_header_text(op, HEADER_TRACEPARENT, op->in.traceparent, &h->traceparent) &&
         traceparent_parse(h->traceparent, &op->trace.parent);
-    if (!op->trace.has_parent)
+    if (op->trace.has_parent)
+        take_tracestate(op);
+    else
         h->traceparent = (str){NULL, 0}; /* dropped, never an error */
     return MIG_OK;
 }

@@ -227,7 +227,8 @@ static bool own_texts(struct op *op)
     str *texts[] = {&op->in.binding,     &op->in.envelope,        &op->in.target,
                     &op->in.mig_version, &op->in.message_id,      &op->in.session_id,
                     &op->in.traceparent, &op->in.deadline_ms,     &op->in.idempotency_key,
-                    &op->in.stream_id,   &op->in.refusal.message, &op->in.refusal.details};
+                    &op->in.stream_id,   &op->in.refusal.message, &op->in.refusal.details,
+                    &op->in.tracestate};
 
     op->owns_arena = true;
     for (size_t i = 0; i < countof(texts); i++)

@@ -216,6 +216,7 @@ void record_unpack(str packed, struct record *ret)
         ret->texts[i] = (str){at, p.lengths[i]};
         at += p.lengths[i];
     }
+    ret->rest = (str){at, packed.len - (size_t)(at - packed.ptr)};
     if (p.flags & IS_ANONYMOUS)
         ret->actor = anonymous;
     if (p.binding < BINDINGS_KNOWN)

@@ -57,6 +57,7 @@ struct record {
     struct traceparent trace;           /* of the operation */
     unsigned char parent_span[SPAN_ID]; /* of the caller    */
     const struct record_names *names;   /* packed instead of capability and tenant; may be NULL */
+    str rest;                           /* record_unpack(): what lies behind it; not packed */
     union {
         struct {
             /* target: what was meant when it is no capability: a route, a topic. mapping: name of the

@@ -126,7 +126,8 @@ str trace_child(struct op *op)
 
 void trace_nest(struct op *op, const struct op *from)
 {
-    op->trace = (struct op_trace){.has_parent = from->trace.is_begun, .parent = from->trace.own};
+    op->trace = (struct op_trace){
+        .has_parent = from->trace.is_begun, .parent = from->trace.own, .state = from->trace.state};
 }
 
 /* The first span of a loop makes its lane: most daemons never have one. */
@@ -150,9 +151,14 @@ void trace_end(struct op *op, const struct record *r)
     span.trace = op->trace.own;
     span.has_parent = op->trace.has_parent;
     memcpy(span.parent_span, op->trace.parent.span_id, SPAN_ID);
-    char *to = has_lane(t) ? lane_reserve(&t->lane, RECORD_MAX) : NULL;
-    if (to)
-        lane_commit(&t->lane, record_pack(&span, to));
-    else
+    str state = op->trace.state;
+    char *to = has_lane(t) ? lane_reserve(&t->lane, RECORD_MAX + state.len) : NULL;
+    if (!to) {
         atomic_fetch_add_explicit(&t->dropped, 1, memory_order_relaxed);
+        return;
+    }
+    size_t n = record_pack(&span, to);
+    if (state.len)
+        memcpy(to + n, state.ptr, state.len);
+    lane_commit(&t->lane, n + state.len);
 }

@@ -4,6 +4,7 @@
 #ifndef CORE_TRACE_H
 #define CORE_TRACE_H
 #include "base/traceparent.h"
+#include "base/tracestate.h"
 #include "core/record.h"
 #include "loop/lane.h"
 
@@ -15,7 +16,8 @@ struct tracing;
 struct op_trace {
     bool has_parent, is_begun;
     struct traceparent parent, own;
-    char text[TRACEPARENT_TEXT]; /* of own */
+    str state;                   /* the caller's tracestate */
+    char text[TRACEPARENT_TEXT]; /* of own                  */
 };
 
 struct tracing *tracing_new(size_t loops);
@@ -25,7 +27,8 @@ void tracing_set_ratio(struct tracing *t, uint64_t ratio);
 /* Before the loops run: somebody takes spans out of tracing_lane(). */
 void tracing_export(struct tracing *t);
 bool tracing_is_exported(const struct tracing *t);
-/* The spans of one loop, packed records; at_us is the end. For one reader. NULL: no memory for it yet. */
+/* The spans of one loop, packed records with the tracestate behind; at_us is the end. For one reader.
+ * NULL: no memory for it yet. */
 struct lane *tracing_lane(struct tracing *t, size_t loop);
 /* Spans for which there was no room. Any thread. */
 uint64_t tracing_dropped(const struct tracing *t);

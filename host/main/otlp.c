@@ -93,6 +93,11 @@ void otlp_span(struct buf *out, const struct record *r, bool is_first)
     add_hex(out, "spanId", r->trace.span_id, SPAN_ID);
     if (r->has_parent)
         add_hex(out, "parentSpanId", r->parent_span, SPAN_ID);
+    if (r->rest.len) {
+        buf_addz(out, "\"traceState\":");
+        buf_add_json(out, r->rest);
+        buf_addc(out, ',');
+    }
     buf_addf(out, "\"flags\":%u,\"name\":", r->trace.flags);
     char name[300];
     int n = snprintf(name, sizeof name, "%s%s%.*s", operation_name(r->operation),

@@ -41,6 +41,7 @@ void hb_take_mirror(mig_submit *s, const mig_header *h)
         {"mig-deadline-ms", 15, offsetof(mig_submit, deadline_ms)},
         {"traceparent", 11, offsetof(mig_submit, traceparent)},
         {"idempotency-key", 15, offsetof(mig_submit, idempotency_key)},
+        {"tracestate", 10, offsetof(mig_submit, tracestate)},
     };
 
     for (size_t i = 0; i < sizeof mirrors / sizeof mirrors[0]; i++)

@@ -300,6 +300,26 @@ def test_the_callers_trace_goes_on_in_the_provider(http):
     assert again.payload["traceparent"] != r.payload["traceparent"]
 
 
+STATE = "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7"
+
+
+def test_the_tracestate_goes_with_it(http):
+    assert http.invoke(MIRROR, {}, traceparent=PARENT, tracestate=STATE).payload["tracestate"] == STATE
+    both = {"traceparent": PARENT, "tracestate": STATE.replace(",", " , ")}
+    assert http.invoke(MIRROR, {}, headers=both).payload["tracestate"] == STATE
+    r = http.invoke(RELAY, {"capability": MIRROR, "payload": {}}, headers=both)
+    assert r.payload["tracestate"] == STATE, "and to nested calls"
+
+
+@pytest.mark.parametrize("header", [{"tracestate": STATE},
+                                    {"tracestate": STATE, "traceparent": "nonsense"},
+                                    {"tracestate": "Nonsense", "traceparent": PARENT},
+                                    {"tracestate": 5, "traceparent": PARENT}])
+def test_a_tracestate_that_does_not_count(http, header):
+    r = http.invoke(MIRROR, {}, **header)
+    assert r.status == 200 and r.payload["tracestate"] == ""
+
+
 def test_a_trace_begins_here_when_the_caller_has_none(http):
     seen = set()
     for _ in range(20):
@@ -339,8 +359,9 @@ def test_spans_are_exported(daemon, collector):
                   message_id="m-1")
     d.http.invoke(FAIL, {"code": 10}, traceparent=PARENT, message_id="m-2")
     d.http.invoke(INFER, {"input": "x"})  # not sampled
-    d.http.mig("publish/a.b", {"payload": {}}, traceparent=PARENT)
+    d.http.mig("publish/a.b", {"payload": {}}, traceparent=PARENT, tracestate=STATE)
     spans = collector.wait(4)
+    assert [s.get("traceState") for s in spans].count(STATE) == 1
     assert collector.resource["service.name"] == "migd"
     assert collector.resource["service.instance.id"] == "node-7"
     by_name = {s["name"]: s for s in spans}

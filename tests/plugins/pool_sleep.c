@@ -65,12 +65,14 @@ static void mirror(void *self, void *data, mig_call call, const mig_request *req
 
     int n = snprintf(out, sizeof out,
                      "{\"message_id\":\"%.*s\",\"tenant\":\"%.*s\",\"session\":\"%.*s\","
-                     "\"subject\":\"%.*s\",\"traceparent\":\"%.*s\",\"key\":\"%.*s\","
+                     "\"subject\":\"%.*s\",\"traceparent\":\"%.*s\",\"tracestate\":\"%.*s\","
+                     "\"key\":\"%.*s\","
                      "\"left_ms\":%llu,\"hops\":%u,\"meta\":%.*s}",
                      (int)req->message_id.len, req->message_id.ptr, (int)req->tenant_id.len,
                      req->tenant_id.ptr, (int)req->session_id.len, req->session_id.ptr,
                      (int)req->subject.len, req->subject.ptr, (int)req->traceparent.len,
-                     req->traceparent.ptr, (int)req->idempotency_key.len, req->idempotency_key.ptr,
+                     req->traceparent.ptr, (int)req->tracestate.len, req->tracestate.ptr,
+                     (int)req->idempotency_key.len, req->idempotency_key.ptr,
                      (unsigned long long)((req->deadline_ns - now) / 1000000u), req->hops,
                      (int)req->meta.len, req->meta.ptr);
     mig_finish_json(s->host, call, out, (size_t)n);

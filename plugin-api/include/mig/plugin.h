@@ -30,8 +30,9 @@ typedef struct mig_request {
     uint64_t deadline_ns; /* on the host->now_ns clock; always set                   */
     mig_str capability;   /* "example.greeter.greet"                                 */
     mig_str message_id, tenant_id, session_id, subject, traceparent, idempotency_key;
-    mig_str meta;    /* JSON object text                                        */
-    mig_str payload; /* JSON object text, well-formed and without duplicates     */
+    mig_str meta;       /* JSON object text                                        */
+    mig_str payload;    /* JSON object text, well-formed and without duplicates     */
+    mig_str tracestate; /* of the caller; not in 1.0-rc1: struct_size says whether it is there */
 } mig_request;
 
 /* Bytes on their way to the host. release == NULL: copied before the function returns. Otherwise the

@@ -70,7 +70,8 @@ typedef struct mig_submit {
     mig_str stream_id;        /* of StreamFrames; empty: "stream-" and the message id  */
     /* [exec] SUBSCRIBE only: answers as on_frame does. on_open comes first. */
     mig_status (*on_event)(void *self, void *tag, mig_call ex, const mig_event *e);
-    mig_error refusal; /* REFUSE only */
+    mig_error refusal;  /* REFUSE only */
+    mig_str tracestate; /* counts only beside a good traceparent                        */
 } mig_submit;
 
 typedef struct mig_ext_binding {
