@@ -91,6 +91,14 @@ bool jwks_has_short_secret(const struct jwks *s)
     return s->has_short_secret;
 }
 
+bool jwks_has_pairs(const struct jwks *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (s->keys[i].pkey)
+            return true;
+    return false;
+}
+
 uint64_t jwks_version(const struct jwks *s)
 {
     return s->version;
@@ -120,6 +128,21 @@ bool jwks_add_set(struct jwks *s, const struct jwks *other)
         jwks_take_key(s, &k);
     }
     return true;
+}
+
+static bool is_same_key(const struct jwt_key *a, const struct jwt_key *b)
+{
+    return str_eq(a->kid, b->kid) && a->algs == b->algs && !a->pkey == !b->pkey &&
+           (!a->pkey || EVP_PKEY_eq(a->pkey, b->pkey) == 1) && str_eq_secret(a->secret, b->secret);
+}
+
+bool jwks_is_same(const struct jwks *a, const struct jwks *b)
+{
+    bool is_same = a->count == b->count;
+
+    for (size_t i = 0; is_same && i < a->count; i++)
+        is_same = is_same_key(&a->keys[i], &b->keys[i]);
+    return is_same;
 }
 
 /* --- JWKS documents --------------------------------------------------------------------------- */

@@ -69,8 +69,12 @@ bool jwks_add_file(struct jwks *s, const char *path, struct diag *d);
 /* Adds the keys of another set; they are shared, not copied. false: no room. */
 bool jwks_add_set(struct jwks *s, const struct jwks *other);
 
+/* The same keys in the same order? */
+bool jwks_is_same(const struct jwks *a, const struct jwks *b);
 size_t jwks_count(const struct jwks *s);
 bool jwks_has_short_secret(const struct jwks *s);
+/* Is a key among them that is no secret? */
+bool jwks_has_pairs(const struct jwks *s);
 /* Another number for each set of this process, never 0: what was verified with one set is not
  * verified with the next. */
 uint64_t jwks_version(const struct jwks *s);

@@ -20,12 +20,13 @@ struct result {
 /* Owner: the control thread, except where a group says otherwise. */
 struct jwks_source {
     char *url;
-    struct jwks *fixed;
+    struct jwks *fixed;    /* never NULL */
+    struct jwks *document; /* the keys of the URL; NULL: none yet, or none any more */
     struct jwks_source_config config;
     struct timer timer;
-    struct buf text; /* the document in force; the worker compares */
+    struct buf text; /* of the document in force; the worker compares */
     uint64_t next_ms, expires_ms, retry_ms;
-    bool is_fetching, has_document;
+    bool is_fetching;
 
     struct task job;  /* on a worker */
     struct task home; /* back to the control thread */
@@ -117,12 +118,8 @@ static struct jwks *parse(const struct jwks_source *s, str text, char why[256])
     diag_init(&d);
     bool ok = jwks_add_json(set, text, JWKS_OF_URL, at, &d);
     warn_of_findings(s, &d);
-    if (!ok) {
+    if (!ok)
         take_first_finding(why, &d);
-    } else if (s->fixed && !jwks_add_set(set, s->fixed)) {
-        snprintf(why, 256, "with the keys of files there are more than %d", JWKS_KEYS_MAX);
-        ok = false;
-    }
     diag_deinit(&d);
     return ok ? set : jwks_unref(set);
 }
@@ -135,7 +132,7 @@ static void fetch(struct task *t)
 
     r->answer = (struct jwks_answer){0};
     if (s->config.fetch(s->config.fetch_ctx, s->url, &s->is_closed, &r->text, &r->answer)) {
-        r->is_same = s->has_document && str_eq(buf_str(&r->text), buf_str(&s->text));
+        r->is_same = s->document && str_eq(buf_str(&r->text), buf_str(&s->text));
         if (!r->is_same)
             r->set = parse(s, buf_str(&r->text), r->answer.why);
     }
@@ -181,19 +178,48 @@ static uint64_t life_of(const struct jwks_source *s, const struct jwks_answer *a
     return life > t->max_ttl ? t->max_ttl : life;
 }
 
-static void on_success(struct jwks_source *s, uint64_t now)
+/* What is in force with these parts; document may be NULL. NULL: too many keys. */
+static struct jwks *join(const struct jwks *document, const struct jwks *fixed)
+{
+    struct jwks *set = jwks_new();
+
+    if ((!document || jwks_add_set(set, document)) && jwks_add_set(set, fixed))
+        return set;
+    return jwks_unref(set);
+}
+
+/* false: together with the keys of files there are too many. */
+static bool take_document(struct jwks_source *s, uint64_t life)
 {
     struct result *r = &s->result;
-    uint64_t life = life_of(s, &r->answer);
+    struct jwks *set = join(r->set, s->fixed);
 
-    if (r->set) {
-        struct buf old = s->text;
-        s->text = r->text;
-        r->text = old;
-        s->has_document = true;
-        log_info("jwks.keys", F_Z("url", s->url), F_U64("keys", jwks_count(r->set)),
-                 F_U64("life_s", life / SECOND));
-        publish(s, TAKE(r->set));
+    if (!set) {
+        r->set = jwks_unref(r->set);
+        snprintf(r->answer.why, sizeof r->answer.why,
+                 "with the keys of files there are more than %d", JWKS_KEYS_MAX);
+        return false;
+    }
+    struct buf old = s->text;
+    s->text = r->text;
+    r->text = old;
+    jwks_unref(s->document);
+    s->document = TAKE(r->set);
+    log_info("jwks.keys", F_Z("url", s->url), F_U64("keys", jwks_count(set)),
+             F_U64("life_s", life / SECOND));
+    publish(s, set);
+    return true;
+}
+
+static void on_failure(struct jwks_source *s, uint64_t now);
+
+static void on_success(struct jwks_source *s, uint64_t now)
+{
+    uint64_t life = life_of(s, &s->result.answer);
+
+    if (s->result.set && !take_document(s, life)) {
+        on_failure(s, now);
+        return;
     }
     s->expires_ms = now + life;
     s->retry_ms = 0;
@@ -205,37 +231,28 @@ static void on_success(struct jwks_source *s, uint64_t now)
     sleep_until(s, now + life / 4 * 3);
 }
 
-static struct jwks *fixed_alone(const struct jwks_source *s)
-{
-    struct jwks *set = jwks_new();
-
-    if (s->fixed)
-        must(jwks_add_set(set, s->fixed));
-    return set;
-}
-
 /* Too old to be trusted: a key that was withdrawn for a reason would be good for ever. */
 static void forget(struct jwks_source *s)
 {
     log_error("jwks.forgotten", F_Z("url", s->url),
               F_STR("hint", S("no good answer for a day: tokens of these keys are refused now")));
-    s->has_document = false;
+    s->document = jwks_unref(s->document);
     buf_clear(&s->text);
-    publish(s, fixed_alone(s));
+    publish(s, jwks_ref(s->fixed));
 }
 
 static void on_failure(struct jwks_source *s, uint64_t now)
 {
     const struct jwks_times *t = &s->config.times;
-    bool is_stale = s->has_document && now >= s->expires_ms;
+    bool is_stale = s->document && now >= s->expires_ms;
 
     s->retry_ms = !s->retry_ms ? t->first_retry : s->retry_ms * 2;
     s->retry_ms = s->retry_ms > t->last_retry ? t->last_retry : s->retry_ms;
     log_warn("jwks.fetch", F_Z("url", s->url), F_Z("why", s->result.answer.why),
              F_U64("retry_ms", s->retry_ms),
-             F_Z("keys", !s->has_document ? "none"
-                         : is_stale       ? "stale"
-                                          : "good"));
+             F_Z("keys", !s->document ? "none"
+                         : is_stale   ? "stale"
+                                      : "good"));
     if (is_stale && now - s->expires_ms >= t->stale)
         forget(s);
     pthread_mutex_lock(&s->lock);
@@ -255,6 +272,7 @@ static void free_when_idle(struct jwks_source *s)
 
     pool_share_close(s->config.pool, &s->share); /* it has posted its last, so this is soon */
     jwks_unref(s->current);
+    jwks_unref(s->document);
     jwks_unref(s->fixed);
     buf_deinit(&s->text);
     buf_deinit(&s->result.text);
@@ -288,6 +306,19 @@ void jwks_source_look(struct jwks_source *s)
         start_fetch(s);
     else
         sleep_until(s, s->next_ms); /* the timer's clock is a little ahead of ours */
+}
+
+bool jwks_source_set_fixed(struct jwks_source *s, const struct jwks *fixed)
+{
+    if (jwks_is_same(s->fixed, fixed))
+        return true;
+    struct jwks *set = join(s->document, fixed);
+    if (!set)
+        return false;
+    jwks_unref(s->fixed);
+    s->fixed = jwks_ref(fixed);
+    publish(s, set);
+    return true;
 }
 
 /* --- unknown keys ----------------------------------------------------------------------------- */
@@ -343,7 +374,7 @@ struct jwks_source *jwks_source_new(const struct jwks_source_config *config)
 
     must(s && pthread_mutex_init(&s->lock, NULL) == 0);
     s->config = *config;
-    s->fixed = jwks_ref(config->fixed);
+    s->fixed = config->fixed ? jwks_ref(config->fixed) : jwks_new();
     s->share = (struct pool_share){.run_limit = 1, .queue_limit = 1};
     s->job.run = fetch;
     s->home.run = come_home;
@@ -351,7 +382,7 @@ struct jwks_source *jwks_source_new(const struct jwks_source_config *config)
     set_defaults(&s->config.times);
     buf_init(&s->text, JWKS_TEXT_MAX);
     buf_init(&s->result.text, JWKS_TEXT_MAX);
-    publish(s, fixed_alone(s));
+    publish(s, jwks_ref(s->fixed));
     if (config->url) {
         must(s->url = str_dup(str_of(config->url)));
         start_fetch(s);

@@ -56,6 +56,10 @@ struct jwks_source *jwks_source_new(const struct jwks_source_config *config);
  * done(arg), if not NULL, runs on the control thread when all is freed: the pool and the control
  * loop must live until then. Views may be closed later. */
 void jwks_source_free(struct jwks_source *s, void (*done)(void *arg), void *arg);
+/* Control thread: other keys of files and secrets than before, in force at once beside those of the URL.
+ * false: together there are too many; nothing has changed. The same keys again change nothing, so that
+ * what was verified with them stays so. */
+bool jwks_source_set_fixed(struct jwks_source *s, const struct jwks *fixed);
 /* Control thread: do what is due. The timer calls it. */
 void jwks_source_look(struct jwks_source *s);
 

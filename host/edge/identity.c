@@ -12,7 +12,8 @@ struct identity {
     struct core *core;
     struct jwks_source *source;
     struct pool_share share;
-    bool is_quick; /* only a shared secret: never worth a worker */
+    bool has_url;
+    _Atomic bool is_quick; /* only a shared secret: never worth a worker */
     void (*freed)(void *arg);
     void *freed_arg;
 };
@@ -25,28 +26,35 @@ struct local {
 
 /* --- keys --------------------------------------------------------------------------------------- */
 
-static bool add_keys(struct jwks *set, const struct identity_config *c, struct diag *d)
+struct jwks *identity_read_keys(const struct identity_config *c, struct diag *d)
 {
+    struct jwks *set = jwks_new();
     bool ok = true;
 
     if (c->secret)
         ok &= jwks_add_secret(set, str_of(c->secret), (struct diag_at){0}, d);
     for (size_t i = 0; i < c->key_file_count; i++)
         ok &= jwks_add_file(set, c->key_files[i], d);
-    return ok;
+    return ok ? set : jwks_unref(set);
+}
+
+static void note_quick(struct identity *i, const struct jwks *keys)
+{
+    atomic_store(&i->is_quick, !i->has_url && !jwks_has_pairs(keys));
 }
 
 struct identity *identity_new(struct core *core, const struct identity_config *c,
                               jwks_fetch_fn *fetch, void *ctx, struct diag *d)
 {
-    struct jwks *fixed = jwks_new();
+    struct jwks *fixed = identity_read_keys(c, d);
     struct identity *i = NULL;
 
-    if (add_keys(fixed, c, d) && (jwks_count(fixed) || c->jwks_url)) {
+    if (fixed && (jwks_count(fixed) || c->jwks_url)) {
         i = calloc(1, sizeof *i);
         must(i);
         i->core = core;
-        i->is_quick = !c->jwks_url && !c->key_file_count;
+        i->has_url = c->jwks_url;
+        note_quick(i, fixed);
         i->share.run_limit = 64;
         i->share.queue_limit = WAITING_MAX;
         i->source = jwks_source_new(&(struct jwks_source_config){.url = c->jwks_url,
@@ -58,6 +66,14 @@ struct identity *identity_new(struct core *core, const struct identity_config *c
     }
     jwks_unref(fixed);
     return i;
+}
+
+bool identity_set_keys(struct identity *i, const struct jwks *keys)
+{
+    if (!jwks_source_set_fixed(i->source, keys))
+        return false;
+    note_quick(i, keys);
+    return true;
 }
 
 static void source_freed(void *arg)
@@ -205,7 +221,7 @@ bool identity_verify(struct identity_ask *a)
         a->status = MIG_OK;
         return true;
     }
-    if (!a->identity->is_quick)
+    if (!atomic_load_explicit(&a->identity->is_quick, memory_order_relaxed))
         return send_away(a, keys);
     a->status = jwt_verify(keys, a->token, &a->rules, a->now_s, a->arena, &a->claims, &a->reason);
     learn(a, keys);

@@ -18,10 +18,15 @@ struct identity_config {
     size_t key_file_count;
 };
 
+/* The keys of files and the secret. Reads files: not on a loop. NULL: d says why. */
+struct jwks *identity_read_keys(const struct identity_config *c, struct diag *d);
 /* Control thread. NULL: d says why; or there is no key at all, and d says nothing. fetch: how key sets
  * are got; ctx outlives the identity. */
 struct identity *identity_new(struct core *core, const struct identity_config *c,
                               jwks_fetch_fn *fetch, void *ctx, struct diag *d);
+/* Control thread. Other keys than identity_new() has read, for all tokens from now on. false: with those
+ * of the URL there are too many; the old ones stay. */
+bool identity_set_keys(struct identity *i, const struct jwks *keys);
 /* Control thread, when no loop asks any more; the control loop must still run until done(). */
 void identity_free(struct identity *i, void (*done)(void *arg), void *arg);
 /* Loop thread, when the loop ends. */

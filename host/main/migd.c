@@ -5,6 +5,7 @@
 #include "config/settings.h"
 #include "main/daemon.h"
 #include "main/findings.h"
+#include "main/keys.h"
 #include "main/logwriter.h"
 #include "main/node.h"
 #include "main/tls_files.h"
@@ -164,6 +165,8 @@ static int check(const struct settings_source *src)
     if (s)
         tls_context_unref(tls_files_load(s, NULL, tickets, &d));
     tls_tickets_free(tickets);
+    if (s)
+        jwks_unref(keys_read(s, &d));
     findings_print(&d, stdout);
     size_t errors = d.errors;
     if (errors)

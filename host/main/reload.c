@@ -11,6 +11,7 @@
 #include "core/schemas.h"
 #include "edge/front.h"
 #include "edge/route.h"
+#include "main/keys.h"
 #include "main/policy.h"
 #include "main/telemetry.h"
 #include "main/tls_files.h"
@@ -45,6 +46,7 @@ struct build {
     struct manifest *manifest;
     struct plan *plan;
     struct tls_context *tls;
+    struct jwks *keys;           /* of files; NULL: mode none */
     struct instance **instances; /* per wanted of the plan */
     struct str_list blocked;     /* plugin ids that were abandoned too often */
     bool *is_new;
@@ -78,6 +80,7 @@ static bool load_files(struct build *b)
     if (before)
         settings_need_restart(before, b->settings, &b->d);
     b->tls = tls_files_load(b->settings, before, b->r->tickets, &b->d);
+    b->keys = keys_read(b->settings, &b->d);
     const char *path = b->settings->manifest;
     b->manifest = b->ask.manifest ? manifest_parse(str_of(b->ask.manifest), path, &b->d)
                                   : manifest_load(path, &b->d);
@@ -402,6 +405,7 @@ static void finish(struct build *b, bool is_ok, uint64_t adopted_ns)
     free(b->blocked.items);
     plan_free(b->plan);
     tls_context_unref(b->tls);
+    jwks_unref(b->keys);
     free(b->instances);
     free(b->is_new);
     if (!b->gen) {
@@ -486,6 +490,7 @@ static void publish(struct build *b)
     b->gen->free_config = free_config;
     remember_watched(r, b);
     apply_live(r, b->settings);
+    keys_apply(r->core, TAKE(b->keys));
     gen_publish(b->gen, adopted, b);
 }
 

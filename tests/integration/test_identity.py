@@ -165,6 +165,33 @@ def test_a_reload_keeps_who_is_known(http, d):
     assert invoke(http, t).status == 200
 
 
+def test_a_reload_reads_key_files_anew(migd, tmp_path):
+    def put(secret):
+        file.write_text(json.dumps({"keys": [{"kty": "oct", "k": b64(secret.encode())}]}))
+        return d.http.post("/admin/v0.1/reload", headers={"X-Admin-API-Key": "k"})
+
+    file, old, new = tmp_path / "keys.json", "o" * 32, "n" * 32
+    file.write_text(json.dumps({"keys": [{"kty": "oct", "k": b64(old.encode())}]}))
+    d = migd({"mig.auth_mode": "jwt", "mig.jwt_key_files": [str(file)], "mig.admin_api_key": "k"})
+    both = lambda: [invoke(d.http, token(secret=s)).status for s in (old, new)]
+    assert both() == [200, 401]
+    assert put(new).status == 200 and both() == [401, 200]
+    file.write_text("nonsense")
+    r = d.http.post("/admin/v0.1/reload", headers={"X-Admin-API-Key": "k"})
+    finding, = [f for f in r.json["findings"] if f["level"] == "error"]
+    assert r.status == 422 and finding["file"] == str(file) and "JSON" in finding["message"], finding
+    assert both() == [401, 200], "what was good stays"
+    file.unlink()
+    r = d.http.post("/admin/v0.1/reload", headers={"X-Admin-API-Key": "k"})
+    assert r.status == 422 and "cannot be read" in json.dumps(r.json)
+    p = subprocess.run([BUILD / "migd", "--check", "--config", d.config], capture_output=True, text=True,
+                       timeout=20, env=d.env)
+    assert p.returncode == 2 and str(file) in p.stdout
+    d.write_settings(**{"mig.jwt_key_files": None, "mig.jwt_hs256_secret": old})
+    assert d.http.post("/admin/v0.1/reload", headers={"X-Admin-API-Key": "k"}).status == 200
+    assert both() == [200, 401]
+
+
 def test_settings(tmp_path):
     def check(**mig):
         (tmp_path / "migd.yaml").write_text(json.dumps({"mig": mig}))

@@ -248,6 +248,60 @@ static void fixed_keys_are_in_force_at_once(void **state)
     config.fixed = NULL;
 }
 
+static struct jwks *others;
+static bool is_set;
+
+static void set_others(void)
+{
+    is_set = jwks_source_set_fixed(source, others);
+}
+
+static void exchange_fixed(const char *secret, size_t count)
+{
+    struct diag d;
+
+    diag_init(&d);
+    others = jwks_new();
+    for (size_t i = 0; i < count; i++)
+        assert_true(jwks_add_secret(others, str_of(secret), (struct diag_at){0}, &d));
+    on_control(set_others);
+    others = jwks_unref(others);
+    diag_deinit(&d);
+}
+
+static void fixed_keys_can_be_exchanged(void **state)
+{
+    (void)state;
+    server_says(two_keys, false, 0);
+    on_control(make_source);
+    exchange_fixed("the first of two secrets", 1); /* while it may be fetching */
+    settle();
+    assert_int_equal(keys_now(), 3);
+    uint64_t version = jwks_version(jwks_view_look(&view, source));
+    exchange_fixed("the first of two secrets", 1);
+    assert_true(is_set);
+    assert_int_equal(jwks_version(jwks_view_look(&view, source)), version); /* as they were */
+    exchange_fixed("the other of two secrets", 1);
+    assert_int_not_equal(jwks_version(jwks_view_look(&view, source)), version);
+    assert_int_equal(keys_now(), 3);
+    exchange_fixed("", 0);
+    assert_int_equal(keys_now(), 2);
+    exchange_fixed("there is no room for all of them", JWKS_KEYS_MAX - 1);
+    assert_false(is_set);
+    assert_int_equal(keys_now(), 2);
+}
+
+static void without_a_url_fixed_keys_can_be_exchanged_too(void **state)
+{
+    (void)state;
+    config.url = NULL;
+    on_control(make_source);
+    exchange_fixed("the first of two secrets", 2);
+    assert_int_equal(keys_now(), 2);
+    exchange_fixed("the other of two secrets", 1);
+    assert_int_equal(keys_now(), 1);
+}
+
 static void without_a_url_nothing_is_fetched(void **state)
 {
     (void)state;
@@ -500,6 +554,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TT(nobody_waits_for_the_first_answer),
         TT(fixed_keys_are_in_force_at_once),
+        TT(fixed_keys_can_be_exchanged),
+        TT(without_a_url_fixed_keys_can_be_exchanged_too),
         TT(without_a_url_nothing_is_fetched),
         TT(the_same_text_stays_the_same_set),
         TT(is_fetched_again_after_three_quarters_of_its_life),
