@@ -3,7 +3,7 @@
 #
 #   MIGD_ADDR=127.0.0.1:9000 make run      another address
 #   make install DESTDIR=/tmp/stage PREFIX=/usr
-#   make bench PAIRS=3                     make soak SECONDS=600     make fuzz SECONDS=60
+#   make bench PAIRS=3 ONLY=fan,idle       make soak SECONDS=600     make fuzz SECONDS=60
 
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 PREFIX ?= /usr/local
@@ -37,7 +37,7 @@ test: deps-dev ## the whole test suite, closing with a count
 	@.ci/test
 
 bench: deps-dev build ## against nginx, in one run; writes build/bench.json
-	@python3 tests/bench/bench.py --build build/release --pairs $(PAIRS) --out build/bench.json
+	@python3 tests/bench/bench.py --build build/release --pairs $(PAIRS) $(if $(ONLY),--only $(ONLY)) --out build/bench.json
 
 asan: deps-dev ## unit and contract tests with address and undefined behaviour sanitizers
 	@$(call cmake,asan)

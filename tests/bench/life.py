@@ -11,6 +11,7 @@ import time
 
 import servers
 import wrk
+from report import goal
 from servers import LOOP, Connection, Raw
 
 SPIN_S = 0.00005
@@ -197,3 +198,35 @@ def stripped_bytes(build):
         out = os.path.join(folder, "migd")
         subprocess.run(["strip", "-o", out, os.path.join(build, "migd")], check=True)
         return os.path.getsize(out)
+
+
+def measure(build, opts):
+    out = []
+    cold = cold_start(build, 10, 5 if opts.quick else 20)
+    goal(out, "P9", f"first good answer, 10 providers: median {cold['median_ms']:.2f} ms, best "
+         f"{cold['best_ms']:.2f}, worst {cold['worst_ms']:.2f}", "at most 5 ms",
+         cold["median_ms"] <= 5, **cold)
+    with tempfile.TemporaryDirectory() as folder:
+        server = servers.start_migd(build, folder)
+        r = reload_under_load(server, folder)
+        server.stop()
+    goal(out, "P10", f"{r['reloads']} reloads: {r['failed_calls']} failed calls, "
+         f"{r['closed_connections']} closed connections, {r['refused']} refused", "none",
+         not (r["failed_calls"] or r["closed_connections"] or r["refused"] or r["socket_errors"]),
+         **r)
+    goal(out, "P10", f"p99 {r['p99_us']:.0f} us to {r['p99_steady_us']:.0f} us steady: "
+         f"{r['p99_ratio']:.2f}", "at most 1.50", r["p99_ratio"] <= 1.5)
+    goal(out, "P10", f"RSS drift {r['rss_drift_kb']} kB", "at most 2048", r["rss_drift_kb"] <= 2048)
+    with tempfile.TemporaryDirectory() as folder:
+        server = servers.start_migd(build, folder)
+        m = memory(server, 200_000 if opts.quick else 1_000_000)
+        idle = idle_connections(server)
+        server.stop()
+    goal(out, "P17", f"base RSS {m['base_kb']} kB", "at most 8192", m["base_kb"] <= 8192, **m)
+    goal(out, "P17", f"RSS after {m['early_calls']} calls {m['early_kb']} kB, after {m['calls']} "
+         f"{m['end_kb']} kB", "at most +1024", m["growth_kb"] <= 1024)
+    goal(out, "idle", f"{idle['bytes_each']:.0f} bytes for each idle keep-alive connection",
+         "at most 4096", idle["bytes_each"] <= 4096, **idle)
+    size = stripped_bytes(build)
+    goal(out, "P18", f"migd stripped {size} bytes", "at most 6291456", size <= 6 << 20, bytes=size)
+    return {"goals": out}

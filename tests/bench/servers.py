@@ -89,8 +89,16 @@ def ticks(pid):
     return total
 
 
+def make_certificate(pem, key):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", pem, "-days", "9",
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+                   check=True, capture_output=True)
+
+
 class Server:
-    """A running server: .port, .pid, .stop()."""
+    """A running server: .port, .pid, .scheme, .stop()."""
+    scheme = "http"
 
     def __init__(self, argv, port, env=None, log=None, core=SERVER_CORE):
         self.port = port
@@ -119,7 +127,7 @@ class Server:
         raise SystemExit(f"bench: the server on port {self.port} does not answer\n{text}")
 
     def url(self, path):
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"{self.scheme}://127.0.0.1:{self.port}{path}"
 
     def stop(self):
         if self.process.poll() is None:
@@ -156,9 +164,10 @@ def migd_argv(build, folder, port, manifest):
             "--set", f"state_dir={folder}/state"]
 
 
-def start_migd(build, folder, wrap=None, env=None, core=SERVER_CORE, timeout=30.0, settings=()):
+def start_migd(build, folder, wrap=None, env=None, core=SERVER_CORE, timeout=30.0, settings=(),
+               manifest=MANIFEST, scripts=None):
     port = free_port()
-    manifest = make_site(folder)
+    manifest = make_site(folder, manifest, scripts)
     argv = (wrap or []) + migd_argv(build, folder, port, manifest)
     for setting in settings:
         argv += ["--set", setting]
@@ -166,13 +175,16 @@ def start_migd(build, folder, wrap=None, env=None, core=SERVER_CORE, timeout=30.
     return server.wait("/health", timeout)
 
 
-def start_nginx(folder, static_body):
-    """nginx with /static (exactly these bytes) and /lua (the same work in LuaJIT)."""
+def start_nginx(folder, static_body, conf_file="nginx.conf", more=None):
+    """nginx with /static (exactly these bytes) and what else the configuration has. more: what is
+    to be filled in."""
     port = free_port()
     for name in ("logs", "tmp"):
         os.makedirs(os.path.join(folder, name), exist_ok=True)
-    with open(os.path.join(HERE, "nginx.conf")) as f:
+    with open(os.path.join(HERE, conf_file)) as f:
         conf = f.read()
+    for name, value in (more or {}).items():
+        conf = conf.replace(name, value)
     modules = "/usr/lib/nginx/modules"
     conf = (conf.replace("@PORT@", str(port)).replace("@MODULES@", modules)
             .replace("@BODY@", static_body.replace("'", "\\'"))

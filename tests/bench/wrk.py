@@ -1,6 +1,7 @@
-"""Runs wrk against a server and says what it cost."""
+"""Runs wrk, or h2load, against a server and says what it cost."""
 import json
 import os
+import re
 import subprocess
 
 from servers import BODY, HERE, LOAD_CORE, TENANT, pinned, rss_kb, ticks
@@ -21,13 +22,14 @@ def _busy_ticks():
     return busy
 
 
-def command(url, connections, seconds):
+def command(url, connections, seconds, script="call.lua"):
     return pinned(LOAD_CORE, ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency",
-                              "-s", os.path.join(HERE, "call.lua"), url])
+                              "-s", os.path.join(HERE, script), url])
 
 
-def environment(body=BODY):
-    return dict(os.environ, BODY=body, TENANT=TENANT)
+def environment(body=BODY, tokens=""):
+    """tokens: the file of them that tokens.lua reads."""
+    return dict(os.environ, BODY=body, TENANT=TENANT, TOKENS=tokens)
 
 
 def parse(text):
@@ -39,12 +41,18 @@ def parse(text):
     return r
 
 
-def once(server, path, connections, seconds, body=BODY):
+def once(server, path, connections, seconds, body=BODY, tokens=None):
+    argv = command(server.url(path), connections, seconds,
+                   "call.lua" if tokens is None else "tokens.lua")
+    return measured(server, argv, environment(body, tokens or ""), parse)
+
+
+def measured(server, argv, env, read):
+    """What a load generator says (read makes figures of it), and what server and machine did."""
     server_0, busy_0, self_0 = ticks(server.pid), _busy_ticks(), os.times()
-    done = subprocess.run(command(server.url(path), connections, seconds), env=environment(body),
-                          capture_output=True, text=True, check=True)
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=True)
     server_1, busy_1, self_1 = ticks(server.pid), _busy_ticks(), os.times()
-    r = parse(done.stdout)
+    r = read(done.stdout)
     load = (self_1.children_user + self_1.children_system
             - self_0.children_user - self_0.children_system)
     took = r["us"] / 1e6
@@ -57,11 +65,15 @@ def once(server, path, connections, seconds, body=BODY):
     return r
 
 
-def run(server, path, connections, seconds, tries=3, body=BODY):
+def run(server, path, connections, seconds, tries=3, body=BODY, tokens=None):
     """The quietest of up to `tries` runs. A run with an error is no performance."""
+    return quietest(path, lambda: once(server, path, connections, seconds, body, tokens), tries)
+
+
+def quietest(path, measure, tries=3):
     best = None
     for _ in range(tries):
-        r = once(server, path, connections, seconds, body)
+        r = measure()
         if r["non2xx"] or r["socket_errors"]:
             raise SystemExit(f"bench: {path}: {r['non2xx']} answers other than 2xx, "
                              f"{r['socket_errors']} socket errors")
@@ -70,3 +82,24 @@ def run(server, path, connections, seconds, tries=3, body=BODY):
         if best["foreign"] <= FOREIGN_MAX:
             break
     return best
+
+
+def parse_h2load(text):
+    m = re.search(r"finished in .*?, ([\d.]+) req/s", text)
+    n = re.search(r"requests: \d+ total, \d+ started, (\d+) done, (\d+) succeeded, (\d+) failed, "
+                  r"(\d+) errored, (\d+) timeout", text)
+    codes = re.search(r"status codes: (\d+) 2xx", text)
+    if not (m and n and codes):
+        raise SystemExit(f"bench: h2load said nothing to read:\n{text}")
+    done, _, failed, errored, timeout = map(int, n.groups())
+    return {"requests": done, "rps": float(m.group(1)), "us": done / float(m.group(1)) * 1e6,
+            "non2xx": done - int(codes.group(1)),
+            "socket_errors": failed + errored + timeout}
+
+
+def h2load(server, path, connections, streams, seconds, body):
+    """HTTP/2, so many streams at a time on each connection. body: a file."""
+    argv = pinned(LOAD_CORE, ["h2load", "-t1", f"-c{connections}", f"-m{streams}", f"-D{seconds}",
+                              "-d", body, "-H", f"X-Tenant-ID: {TENANT}",
+                              "-H", "Content-Type: application/json", server.url(path)])
+    return quietest(path, lambda: measured(server, argv, None, parse_h2load))
