@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from helpers.daemon import BUILD, IS_ASAN, ROOT, clean_environment, migctl
 from helpers.http import eventually
-from test_invoke import in_background
+from test_invoke import in_background, started, wait_started
 
 SHARED = {"plugins": ["counter", "pool_sleep"]}
 FIVE = ROOT / "tests/data/manifests/bad-five.yaml"
@@ -71,8 +71,9 @@ def test_nobody_there_is_3(shared):
 
 
 def test_cancel(ctl, shared, http):
+    before = started(http)
     call = in_background(shared, "test.pool.sleep", {"ms": 20000}, message_id="ctl-cancel")
-    eventually(lambda: http.invoke(INFER, {"input": "x"}, message_id="ctl-cancel").status == 400)
+    wait_started(http, before)
     r = ctl("cancel", "ctl-cancel", "--reason", "enough")
     assert r.returncode == 0 and "cancelled" in r.stdout
     assert call().error["details"]["cancel_reason"] == "enough"

@@ -3,7 +3,7 @@
 
 static char out[TRACESTATE_MAX];
 
-static str write(str text)
+static str kept(str text)
 {
     return (str){out, tracestate_write(text, out)};
 }
@@ -24,8 +24,8 @@ static void what_has_a_good_form_is_handed_on(void **state)
 
     (void)state;
     for (size_t i = 0; i < countof(rows); i++)
-        assert_str(write(str_of(rows[i].text)), rows[i].out);
-    assert_int_equal(write((str){NULL, 0}).len, 0);
+        assert_str(kept(str_of(rows[i].text)), rows[i].out);
+    assert_int_equal(kept((str){NULL, 0}).len, 0);
 }
 
 static void one_wrong_member_drops_the_whole(void **state)
@@ -36,8 +36,8 @@ static void one_wrong_member_drops_the_whole(void **state)
 
     (void)state;
     for (size_t i = 0; i < countof(rows); i++)
-        assert_int_equal(write(str_of(rows[i])).len, 0);
-    assert_int_equal(write(S("a=1\0")).len, 0);
+        assert_int_equal(kept(str_of(rows[i])).len, 0);
+    assert_int_equal(kept(S("a=1\0")).len, 0);
 }
 
 static void names_and_values_have_limits(void **state)
@@ -47,31 +47,31 @@ static void names_and_values_have_limits(void **state)
     (void)state;
     memset(text, 'x', sizeof text);
     text[256] = '=';
-    assert_int_equal(write((str){text, 258}).len, 258);
-    assert_int_equal(write((str){text, 257 + 256}).len, 0); /* 513 characters: no room for it */
-    assert_int_equal(write((str){text, 257 + 257}).len, 0);
+    assert_int_equal(kept((str){text, 258}).len, 258);
+    assert_int_equal(kept((str){text, 257 + 256}).len, 0); /* 513 characters: no room for it */
+    assert_int_equal(kept((str){text, 257 + 257}).len, 0);
     memset(text, 'x', sizeof text);
     text[257] = '=';
-    assert_int_equal(write((str){text, 259}).len, 0);
+    assert_int_equal(kept((str){text, 259}).len, 0);
     memset(text, 'x', sizeof text);
     text[1] = '=';
-    assert_int_equal(write((str){text, 2 + 256}).len, 258);
-    assert_int_equal(write((str){text, 2 + 257}).len, 0);
+    assert_int_equal(kept((str){text, 2 + 256}).len, 258);
+    assert_int_equal(kept((str){text, 2 + 257}).len, 0);
 }
 
 static void the_first_32_members_stay(void **state)
 {
     char text[400], want[400];
-    size_t n = 0, kept = 0;
+    size_t n = 0, limit = 0;
 
     (void)state;
     for (int i = 0; i < 40; i++) {
         n += (size_t)sprintf(text + n, "%sk%d=%d", i ? "," : "", i, i);
-        kept = i == 31 ? n : kept;
+        limit = i == 31 ? n : limit;
     }
-    memcpy(want, text, kept);
-    want[kept] = 0;
-    assert_str(write((str){text, n}), want);
+    memcpy(want, text, limit);
+    want[limit] = 0;
+    assert_str(kept((str){text, n}), want);
 }
 
 static char *member(char *to, char key, size_t len)
@@ -92,20 +92,20 @@ static void long_members_go_first_then_the_last(void **state)
     at = member(at, 'c', 110);
     at = member(at, 'd', 110);
     str all = {text, (size_t)(at - text) - 1};
-    assert_int_equal(write(all).len, 100 + 1 + 110 + 1 + 110); /* 523: without b */
+    assert_int_equal(kept(all).len, 100 + 1 + 110 + 1 + 110); /* 523: without b */
     assert_null(memmem(out, 322, "b=", 2));
     at = member(at, 'e', 110);
     at = member(at, 'f', 110);
     all.len = (size_t)(at - text) - 1;
-    assert_int_equal(write(all).len, 100 + 3 * 111); /* 544 without b: f, too */
+    assert_int_equal(kept(all).len, 100 + 3 * 111); /* 544 without b: f, too */
     assert_null(memmem(out, 433, "f=", 2));
     assert_non_null(memmem(out, 433, "e=", 2));
     at = member(text, 'a', 250);
     at = member(at, 'b', 250);
-    assert_int_equal(write((str){text, 501}).len, 501);
+    assert_int_equal(kept((str){text, 501}).len, 501);
     at = member(text, 'a', 256);
     at = member(at, 'b', 255);
-    assert_int_equal(write((str){text, 512}).len, 512);
+    assert_int_equal(kept((str){text, 512}).len, 512);
 }
 
 int main(void)
