@@ -167,7 +167,9 @@ bool build_regex(struct compiler *c, const struct sub *sub, enum keyword k, str 
     if (!regex) {
         if (c->s->regex_count >= REGEXES_MAX)
             return compile_refuse(c, sub, keyword_name(k), "more than %d patterns", REGEXES_MAX);
-        if (!regex_compile(&regex, pattern, &fault))
+        if (c->is_trusted && !regex_compile_late(&regex, pattern))
+            return compile_no_memory(c);
+        if (!c->is_trusted && !regex_compile(&regex, pattern, &fault))
             return compile_refuse(c, sub, keyword_name(k), "%s (byte %zu of the pattern)",
                                   fault.text, fault.offset);
         if (!keep_regex(c, pattern, regex)) {

@@ -200,16 +200,21 @@ static void compile_one(enum jschema_draft draft, str uri)
     must(compile_trusted(&schemas[draft], meta_text(uri), uri, &options, &fault));
 }
 
-static void compile_all(void)
+static void compile_2020_12(void)
 {
     compile_one(JSCHEMA_2020_12, S("https://json-schema.org/draft/2020-12/schema"));
+}
+
+static void compile_draft_07(void)
+{
     compile_one(JSCHEMA_DRAFT_07, S("http://json-schema.org/draft-07/schema"));
 }
 
+/* Each when it is first needed: most daemons never see the older one. */
 const struct jschema *meta_schema(enum jschema_draft draft)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    static pthread_once_t once[2] = {PTHREAD_ONCE_INIT, PTHREAD_ONCE_INIT};
 
-    pthread_once(&once, compile_all);
+    pthread_once(&once[draft], draft == JSCHEMA_2020_12 ? compile_2020_12 : compile_draft_07);
     return schemas[draft];
 }

@@ -4,6 +4,7 @@
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -26,10 +27,18 @@ enum {
 };
 
 /* Patterns as simple as "^x-" need no machine. */
-enum regex_kind { REGEX_MACHINE, REGEX_CONTAINS, REGEX_PREFIX, REGEX_SUFFIX, REGEX_EQUALS };
+enum regex_kind {
+    REGEX_MACHINE,
+    REGEX_CONTAINS,
+    REGEX_PREFIX,
+    REGEX_SUFFIX,
+    REGEX_EQUALS,
+    REGEX_LATE
+};
 
 struct regex {
-    pcre2_code *plain, *watched; /* NULL: not needed */
+    pcre2_code *plain, *watched;  /* NULL: not needed */
+    _Atomic(struct regex *) late; /* what text was compiled to; NULL: not yet */
     struct ecma_cost cost;
     enum regex_kind kind;
     size_t len;
@@ -106,6 +115,18 @@ static bool compile_machine(struct regex *r, str pcre, struct regex_fault *fault
     return is_linear || (r->watched = compile_one(pcre, PCRE2_AUTO_CALLOUT, fault));
 }
 
+static struct regex *regex_new(enum regex_kind kind, str text)
+{
+    struct regex *r = malloc(sizeof *r + text.len);
+
+    if (!r)
+        return NULL;
+    *r = (struct regex){.kind = kind, .len = text.len};
+    if (text.len)
+        memcpy(r->text, text.ptr, text.len);
+    return r;
+}
+
 bool regex_compile(struct regex **ret, str pattern, struct regex_fault *fault)
 {
     struct ecma_fault why;
@@ -119,12 +140,10 @@ bool regex_compile(struct regex **ret, str pattern, struct regex_fault *fault)
     if (!ecma_to_pcre(&pcre, pattern, &cost, &why))
         return fault_set(fault, why.offset, why.text);
     enum regex_kind kind = simplify(&text);
-    struct regex *r = malloc(sizeof *r + text.len);
+    struct regex *r = regex_new(kind, kind == REGEX_MACHINE ? S("") : text);
     if (!r)
         return fault_set(fault, 0, "out of memory");
-    *r = (struct regex){.cost = cost, .kind = kind, .len = kind == REGEX_MACHINE ? 0 : text.len};
-    if (r->len)
-        memcpy(r->text, text.ptr, r->len);
+    r->cost = cost;
     if (kind == REGEX_MACHINE && !compile_machine(r, buf_str(&pcre), fault)) {
         regex_free(r);
         return false;
@@ -133,10 +152,16 @@ bool regex_compile(struct regex **ret, str pattern, struct regex_fault *fault)
     return true;
 }
 
+bool regex_compile_late(struct regex **ret, str pattern)
+{
+    return (*ret = regex_new(REGEX_LATE, pattern)) != NULL;
+}
+
 void regex_free(struct regex *r)
 {
     if (!r)
         return;
+    regex_free(atomic_load_explicit(&r->late, memory_order_relaxed));
     pcre2_code_free(r->plain);
     pcre2_code_free(r->watched);
     free(r);
@@ -263,9 +288,26 @@ static enum regex_result match_machine(const struct regex *r, str subject, struc
     return n >= 0 ? REGEX_YES : n == PCRE2_ERROR_NOMATCH ? REGEX_NO : REGEX_EXCEEDED;
 }
 
+/* Two threads may compile it at once; one of them has done so in vain. NULL: out of memory. */
+static const struct regex *compiled(const struct regex *r)
+{
+    _Atomic(struct regex *) *late = &((struct regex *)r)->late;
+    struct regex *now = atomic_load_explicit(late, memory_order_acquire), *made;
+    struct regex_fault fault;
+
+    if (now || !regex_compile(&made, (str){r->text, r->len}, &fault))
+        return now;
+    if (atomic_compare_exchange_strong(late, &now, made))
+        return made;
+    regex_free(made);
+    return now;
+}
+
 enum regex_result regex_match(const struct regex *r, str subject, struct regex_scratch *scratch,
                               uint64_t *steps)
 {
+    if (r->kind == REGEX_LATE && !(r = compiled(r)))
+        return REGEX_EXCEEDED;
     str text = {r->text, r->len};
 
     if (!pay(steps, 4 + subject.len / 32))
@@ -278,7 +320,8 @@ enum regex_result regex_match(const struct regex *r, str subject, struct regex_s
     case REGEX_SUFFIX: return str_ends(subject, text) ? REGEX_YES : REGEX_NO;
     case REGEX_CONTAINS:
         return memmem(subject.ptr, subject.len, text.ptr, text.len) ? REGEX_YES : REGEX_NO;
-    case REGEX_MACHINE: break;
+    case REGEX_MACHINE:
+    case REGEX_LATE: break;
     }
     return match_machine(r, subject, scratch, steps);
 }

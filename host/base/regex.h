@@ -1,7 +1,8 @@
 /* regex.h: patterns of ECMA-262 (as JSON Schema asks for), run by PCRE2. The one face of PCRE2.
  *
  * Patterns and subjects come from outside, so each match that could run away is watched and has a
- * limit, both of steps and of memory; what exceeds it is said to do so and never runs on. A compiled pattern is immutable: any thread. */
+ * limit, both of steps and of memory; what exceeds it is said to do so and never runs on. Any
+ * thread may match with a compiled pattern. */
 #ifndef BASE_REGEX_H
 #define BASE_REGEX_H
 #include "base/arena.h"
@@ -19,6 +20,9 @@ struct regex_fault {
  * brace or bracket that closes nothing stands for itself. Differs from ECMA-262: a look-behind must
  * have a bounded length, repetition ends at 65535. false: *fault says why. */
 bool regex_compile(struct regex **ret, str pattern, struct regex_fault *fault);
+/* The same for a pattern of our own, which is known to be good: PCRE2 sees it when a subject comes for
+ * the first time. false: out of memory. */
+bool regex_compile_late(struct regex **ret, str pattern);
 void regex_free(struct regex *r);
 
 enum regex_result { REGEX_NO, REGEX_YES, REGEX_EXCEEDED };

@@ -60,14 +60,19 @@ char *source_read(const char *path, const char *id, struct diag *d, size_t *ret_
         diag_error(d, at, id, "is no regular file");
         return NULL;
     }
-    char *text = malloc(SOURCE_BYTES_MAX + 2);
-    if (!text || !read_all(fd, text, SOURCE_BYTES_MAX + 1, &len)) {
+    size_t max =
+        st.st_size && st.st_size < SOURCE_BYTES_MAX ? (size_t)st.st_size : SOURCE_BYTES_MAX;
+    char *text = malloc(max + 2); // one byte more shows that there is more
+    if (!text || !read_all(fd, text, max + 1, &len)) {
         diag_error(d, at, id, "cannot be read: %s", strerror(text ? errno : ENOMEM));
         free(text);
         return NULL;
     }
-    if (len > SOURCE_BYTES_MAX) {
-        diag_error(d, at, id, "is larger than %d bytes", SOURCE_BYTES_MAX);
+    if (len > max) {
+        if (max == SOURCE_BYTES_MAX)
+            diag_error(d, at, id, "is larger than %d bytes", SOURCE_BYTES_MAX);
+        else
+            diag_error(d, at, id, "grows while it is read");
         free(text);
         return NULL;
     }

@@ -1,6 +1,7 @@
 #include "unit.h"
 #include "base/regex.h"
 
+#include <pthread.h>
 #include <time.h>
 
 struct fixture {
@@ -234,6 +235,38 @@ static void bounds_of_patterns_hold(void **state)
     assert_false(regex_compile(&r, S("((a{1000}){1000}){1000}"), &fault));
 }
 
+enum { THREADS = 4 };
+
+static void *match_late(void *late)
+{
+    struct fixture *f;
+
+    set_up((void **)&f);
+    f->steps = 1000;
+    bool ok = regex_match(late, S("abbc"), &f->scratch, &f->steps) == REGEX_YES &&
+              regex_match(late, S("ac!"), &f->scratch, &f->steps) == REGEX_NO;
+    tear_down((void **)&f);
+    return ok ? late : NULL;
+}
+
+/* Under the thread sanitizer, too. */
+static void a_late_pattern_is_compiled_by_who_comes_first(void **state)
+{
+    pthread_t threads[THREADS];
+    struct regex *r;
+    void *seen;
+
+    (void)state;
+    assert_true(regex_compile_late(&r, S("^a[b]+c$")));
+    for (size_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, match_late, r), 0);
+    for (size_t i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(threads[i], &seen), 0);
+        assert_ptr_equal(seen, r);
+    }
+    regex_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +277,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_long_innocent_text_matches, set_up, tear_down),
         cmocka_unit_test_setup_teardown(steps_run_out, set_up, tear_down),
         T(bounds_of_patterns_hold),
+        T(a_late_pattern_is_compiled_by_who_comes_first),
     };
     return RUN(tests);
 }
