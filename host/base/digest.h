@@ -12,6 +12,6 @@ void digest_add(struct digest *d, str bytes);
 void digest_add_part(struct digest *d, str part);
 /* Ends it: lower-case hex and a NUL. */
 void digest_take(struct digest *d, char out[DIGEST_HEX + 1]);
-/* Not for secrets or identity: RFC 6455 4.2.2. false: the library was built or set up without it. */
-bool digest_sha1(str bytes, unsigned char out[DIGEST_SHA1]);
+/* Not for secrets or identity: RFC 6455 4.2.2. */
+void digest_sha1(str bytes, unsigned char out[DIGEST_SHA1]);
 #endif

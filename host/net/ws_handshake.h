@@ -6,7 +6,7 @@
 #include "mig/ext/http.h"
 
 struct ws_agreement {
-    unsigned status;    /* 101: agreed. 400, 426: refused; 503: memory or the digest is out       */
+    unsigned status;    /* 101: agreed. 400, 426: refused; 503: memory is out                     */
     const char *reason; /* refused: a constant word for logs and metrics; agreed: NULL            */
     /* refused: headers that the answer must have. Upgrade is among them (RFC 9110 15.5.22), which
      * exchange_head() keeps to itself. */

@@ -57,7 +57,7 @@ static void sha1_is_that_of_fips_180(void **state)
     unsigned char out[DIGEST_SHA1];
 
     (void)state;
-    assert_true(digest_sha1(S("abc"), out));
+    digest_sha1(S("abc"), out);
     assert_memory_equal(out, want, sizeof out);
 }
 
