@@ -36,12 +36,24 @@ static void due(struct timer *t)
     pending_ready(&a->pending);
 }
 
+/* No delay: behind what the sockets have brought, so that a script that works for long lets others in. */
+static void had_its_turn(struct task *t)
+{
+    struct after_pending *a = container_of(t, struct after_pending, pending.task);
+
+    if (a->status == MIG_OK)
+        list_remove(&a->child.link);
+    pending_ready(&a->pending);
+}
+
 static void cancelled(struct call_child *child)
 {
     struct after_pending *a = container_of(child, struct after_pending, child);
 
-    timer_stop(&a->loop->timers, &a->timer);
     a->status = MIG_E_GONE;
+    if (!a->delay_ms)
+        return; /* its turn comes soon enough */
+    timer_stop(&a->loop->timers, &a->timer);
     pending_ready(&a->pending);
 }
 
@@ -59,7 +71,12 @@ static void arm(struct after_pending *a, struct loop *l)
     }
     if (c)
         list_push(&c->children, &a->child.link);
-    loop_timer(l, &a->timer, a->delay_ms, due);
+    if (a->delay_ms) {
+        loop_timer(l, &a->timer, a->delay_ms, due);
+        return;
+    }
+    a->pending.task.run = had_its_turn;
+    loop_yield(l, &a->pending.task);
 }
 
 static void arm_here(struct task *t)

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-enum { INBOX_BUDGET = 256 };
+enum { INBOX_BUDGET = 256, YIELDED_NS = 1000000 };
 
 static _Thread_local struct loop *current;
 
@@ -125,10 +125,8 @@ static void run_inbox(struct loop *l)
         n++;
     }
     atomic_fetch_sub_explicit(&l->inbox_depth, n, memory_order_relaxed);
-    if (!mine.first) {
-        uv_idle_stop(&l->more);
+    if (!mine.first)
         return;
-    }
     pthread_mutex_lock(&l->inbox_lock);
     if (l->inbox.first) {
         *mine.last = l->inbox.first;
@@ -139,9 +137,34 @@ static void run_inbox(struct loop *l)
     uv_idle_start(&l->more, on_more);
 }
 
+static void run_yielded(struct loop *l)
+{
+    uint64_t end = clock_now_ns() + YIELDED_NS;
+
+    mark_busy(l);
+    for (struct task *t; (t = task_pop(&l->yielded));) {
+        t->run(t);
+        loop_drain(l);
+        if (clock_now_ns() >= end)
+            return;
+    }
+}
+
+void loop_yield(struct loop *l, struct task *t)
+{
+    task_push(&l->yielded, t);
+    uv_idle_start(&l->more, on_more);
+}
+
 static void on_more(uv_idle_t *h)
 {
-    run_inbox(h->data);
+    struct loop *l = h->data;
+
+    uv_idle_stop(h);
+    run_inbox(l);
+    run_yielded(l);
+    if (l->yielded.first)
+        uv_idle_start(h, on_more);
 }
 
 static void on_wake(uv_async_t *h)
@@ -215,6 +238,7 @@ void loop_run(struct loop *l)
     while (!atomic_load(&l->is_stopping))
         uv_run(&l->uv, UV_RUN_DEFAULT);
     run_inbox(l);
+    run_yielded(l);
     close_own_handles(l);
     uv_run(&l->uv, UV_RUN_DEFAULT);
     loop_drain(l);

@@ -22,7 +22,7 @@ struct loop {
     pthread_t thread;
     struct timer_wheel timers;
     struct arena_pool chunks;
-    struct task_queue deferred;
+    struct task_queue deferred, yielded;
     void *local[LOOP_LOCALS];
     uint64_t turns;
 
@@ -43,7 +43,7 @@ struct loop {
     uint64_t tick_at_ms;
     uv_prepare_t before_poll;
     uv_check_t after_poll;
-    uv_idle_t more; /* active while an inbox budget left work behind */
+    uv_idle_t more; /* active while a budget left work behind */
     _Atomic bool is_stopping;
 };
 
@@ -73,6 +73,8 @@ static inline void loop_defer(struct loop *l, struct task *t)
 }
 /* Own thread, at the end of an event callback: run what was deferred until nothing is left. */
 void loop_drain(struct loop *l);
+/* Own thread: run t when the sockets had their turn. All that gave way has about 1 ms of each turn. */
+void loop_yield(struct loop *l, struct task *t);
 /* Own thread: like timer_start() with a delay from now, and the loop will wake for it. */
 void loop_timer(struct loop *l, struct timer *t, uint64_t delay_ms, timer_fn fn);
 

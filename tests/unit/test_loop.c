@@ -1,4 +1,5 @@
 #include "unit.h"
+#include "base/clock.h"
 #include "loop/loop.h"
 
 #include <pthread.h>
@@ -178,6 +179,71 @@ static void nothing_is_lost_between_threads(void **state)
     assert_int_equal(seen_len, (size_t)THREADS * EACH);
 }
 
+struct hog {
+    struct task task;
+    unsigned left;
+};
+
+static uint64_t turn_of[64];
+
+/* Longer than what all that gave way has of a turn; then it gives way again. */
+static void work_long(struct task *t)
+{
+    struct hog *h = container_of(t, struct hog, task);
+
+    turn_of[seen_len++] = loop->turns;
+    for (uint64_t end = clock_now_ns() + 1200000; clock_now_ns() < end;)
+        continue;
+    if (--h->left)
+        loop_yield(loop, t);
+    else if (seen_len == 10)
+        loop_stop(loop);
+}
+
+static void begin_hogs(struct loop *l, uint64_t v)
+{
+    static struct hog hogs[2];
+
+    (void)v;
+    for (size_t i = 0; i < countof(hogs); i++) {
+        hogs[i] = (struct hog){{.run = work_long}, 5};
+        loop_yield(l, &hogs[i].task);
+    }
+}
+
+static void what_gives_way_lets_the_sockets_come_between(void **state)
+{
+    (void)state;
+    loop_post_fn(loop, begin_hogs, 0);
+    loop_run(loop);
+    assert_int_equal(seen_len, 10);
+    for (size_t i = 1; i < seen_len; i++)
+        assert_true(turn_of[i] > turn_of[i - 1]); /* one of them in a turn */
+}
+
+static void see_last(struct task *t)
+{
+    (void)t;
+    see(loop, 'l');
+}
+
+static void yield_last(struct loop *l, uint64_t v)
+{
+    static struct task end = {.run = see_last};
+
+    (void)v;
+    loop_yield(l, &end);
+}
+
+static void what_gave_way_runs_before_the_end(void **state)
+{
+    (void)state;
+    loop_post_fn(loop, yield_last, 0);
+    loop_stop(loop);
+    loop_run(loop);
+    assert_int_equal(seen_len, 1);
+}
+
 int main(void)
 {
 #define TL(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -187,6 +253,8 @@ int main(void)
         TL(deferred_work_comes_before_the_next_message),
         TL(timers_wake_the_loop_in_order),
         TL(nothing_is_lost_between_threads),
+        TL(what_gives_way_lets_the_sockets_come_between),
+        TL(what_gave_way_runs_before_the_end),
     };
     return RUN(tests);
 }

@@ -21,7 +21,8 @@ typedef struct mig_task {
 typedef struct mig_ext_task {
     uint32_t struct_size, flags;
     /* [any] done runs after delay_ms on the strand of `call`, with MIG_OK, or at once with
-     * MIG_E_GONE when the call is cancelled before that. */
+     * MIG_E_GONE when the call is cancelled before that. Without a delay it runs when the sockets of
+     * the loop had their turn: so gives way who has worked for long. */
     mig_status (*after)(const mig_host *h, mig_call call, uint64_t delay_ms, mig_done done,
                         void *tag);
     /* [any] Start a call of the instance's own. MIG_E_AGAIN: too many are waiting. */
