@@ -105,25 +105,30 @@ static bool add_escaped(struct buf *b, unsigned char c)
     return buf_addf(b, "\\u%04x", c);
 }
 
+/* What is not plain ASCII at the front of text; returns how many bytes that was. */
+static size_t add_odd(struct buf *b, str text)
+{
+    unsigned char c = (unsigned char)text.ptr[0];
+    size_t n = str_utf8_sequence(text);
+
+    if (c < 0x80)
+        add_escaped(b, c);
+    else if (n)
+        buf_add(b, (str){text.ptr, n});
+    else
+        buf_addz(b, "\xEF\xBF\xBD");
+    return n ? n : 1;
+}
+
 bool buf_add_json(struct buf *b, str text)
 {
-    bool is_clean = str_is_utf8(text);
-    size_t from = 0;
-
     buf_addc(b, '"');
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        bool bad = c >= 0x80 && !is_clean;
-        if (c >= 0x20 && c != '"' && c != '\\' && !bad)
-            continue;
-        buf_add(b, (str){text.ptr + from, i - from});
-        from = i + 1;
-        if (bad)
-            buf_addz(b, "\xEF\xBF\xBD");
-        else
-            add_escaped(b, c);
+    while (text.len) {
+        size_t plain = str_ascii_prefix_in(text.ptr, text.ptr, text.ptr + text.len);
+        buf_add(b, (str){text.ptr, plain});
+        text = str_cut(text, plain);
+        text = str_cut(text, text.len ? add_odd(b, text) : 0);
     }
-    buf_add(b, str_cut(text, from));
     return buf_addc(b, '"');
 }
 

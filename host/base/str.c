@@ -300,16 +300,17 @@ bool str_is_visible(str s, size_t max)
     return s.len <= max;
 }
 
-/* Length of the well-formed sequence at p, 0 when there is none (RFC 3629 section 4). */
-static size_t utf8_sequence(const unsigned char *p, size_t n)
+size_t str_utf8_sequence(str s)
 {
-    if (p[0] < 0x80)
-        return 1;
+    const unsigned char *p = (const unsigned char *)s.ptr;
+
+    if (!s.len || p[0] < 0x80)
+        return s.len > 0;
     size_t need = p[0] >= 0xC2 && p[0] <= 0xDF   ? 2
                   : (p[0] & 0xF0) == 0xE0        ? 3
                   : p[0] >= 0xF0 && p[0] <= 0xF4 ? 4
                                                  : 0;
-    if (!need || n < need)
+    if (!need || s.len < need)
         return 0;
     for (size_t i = 1; i < need; i++)
         if ((p[i] & 0xC0) != 0x80)
@@ -320,10 +321,16 @@ static size_t utf8_sequence(const unsigned char *p, size_t n)
     return overlong || surrogate || beyond ? 0 : need;
 }
 
+/* Eight bytes of ASCII at a time. */
 bool str_is_utf8(str s)
 {
-    for (size_t i = 0, n; i < s.len; i += n)
-        if (!(n = utf8_sequence((const unsigned char *)s.ptr + i, s.len - i)))
+    for (size_t n; s.len; s = str_cut(s, n)) {
+        uint64_t eight = UINT64_MAX;
+        if (s.len >= sizeof eight)
+            memcpy(&eight, s.ptr, sizeof eight);
+        n = eight & 0x8080808080808080u ? str_utf8_sequence(s) : sizeof eight;
+        if (!n)
             return false;
+    }
     return true;
 }

@@ -75,6 +75,8 @@ bool str_eq_secret(str a, str b);
 unsigned str_distance(str a, str b, unsigned max);
 /* Only visible ASCII (0x21 to 0x7E), and at most max bytes? The empty text is. */
 bool str_is_visible(str s, size_t max);
+/* Length of the well-formed sequence at the front (RFC 3629 section 4); 0: there is none. */
+size_t str_utf8_sequence(str s);
 /* Is it valid UTF-8 (RFC 3629)? */
 bool str_is_utf8(str s);
 #endif

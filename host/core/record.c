@@ -257,12 +257,32 @@ enum column {
     COLUMNS,
     ALWAYS = OPERATION
 };
-static const char *const names[COLUMNS] = {
-    "actor",       "tenant_id",   "capability", "outcome",    "timestamp",
-    "message_id",  "operation",   "binding",    "error_code", "duration_ms",
-    "traceparent", "remote_addr", "decision",   "target",     "mapping"};
+#define COLUMN(n)                                                                                  \
+    {                                                                                              \
+        n, S(",\"" n "\":")                                                                        \
+    }
+static const struct {
+    const char *name;
+    str member;
+} columns[COLUMNS] = {COLUMN("actor"),       COLUMN("tenant_id"),   COLUMN("capability"),
+                      COLUMN("outcome"),     COLUMN("timestamp"),   COLUMN("message_id"),
+                      COLUMN("operation"),   COLUMN("binding"),     COLUMN("error_code"),
+                      COLUMN("duration_ms"), COLUMN("traceparent"), COLUMN("remote_addr"),
+                      COLUMN("decision"),    COLUMN("target"),      COLUMN("mapping")};
 
 enum { CELL = 64 };
+
+static str milliseconds(uint64_t us, char room[CELL])
+{
+    size_t at = CELL;
+
+    for (unsigned digits = 0; us || digits < 4; digits++, us /= 10) {
+        if (digits == 3)
+            room[--at] = '.';
+        room[--at] = (char)('0' + us % 10);
+    }
+    return (str){room + at, CELL - at};
+}
 
 /* What stands in a column; `room` is for texts that are made here. */
 static str cell(const struct record *r, enum column c, char room[CELL])
@@ -279,10 +299,7 @@ static str cell(const struct record *r, enum column c, char room[CELL])
     case OPERATION: return str_of(operation_name(r->operation));
     case BINDING: return r->binding;
     case ERROR_CODE: return r->code ? str_of(mig_status_row(r->code)->name) : S("");
-    case DURATION:
-        return (str){room, (size_t)snprintf(room, CELL, "%llu.%03llu",
-                                            (unsigned long long)r->took_us / 1000,
-                                            (unsigned long long)r->took_us % 1000)};
+    case DURATION: return milliseconds(r->took_us, room);
     case TRACEPARENT:
         if (!r->has_trace)
             return S("");
@@ -299,13 +316,12 @@ void record_json(const struct record *r, str prev, struct buf *out)
 {
     char room[CELL];
 
+    buf_addc(out, '{');
     for (enum column c = 0; c < COLUMNS; c++) {
         str value = cell(r, c, room);
         if (!value.len && c >= ALWAYS)
             continue;
-        buf_addz(out, c ? ",\"" : "{\"");
-        buf_addz(out, names[c]);
-        buf_addz(out, "\":");
+        buf_add(out, str_cut(columns[c].member, c == 0));
         if (c == DURATION)
             buf_add(out, value);
         else
@@ -320,7 +336,7 @@ void record_csv_head(struct buf *out)
 {
     for (enum column c = 0; c < COLUMNS; c++) {
         buf_addz(out, c ? "," : "");
-        buf_addz(out, names[c]);
+        buf_addz(out, columns[c].name);
     }
     buf_addz(out, "\r\n");
 }

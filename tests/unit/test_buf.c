@@ -64,6 +64,9 @@ static void json_strings_are_escaped(void **state)
         {{"\0\x01\x1F", 3}, "\"\\u0000\\u0001\\u001f\""},
         {{"\xC3\xA4", 2}, "\"\xC3\xA4\""},
         {{"a\xFFz", 3}, "\"a\xEF\xBF\xBDz\""},
+        {{"\xC3\xA4\xC3", 3}, "\"\xC3\xA4\xEF\xBF\xBD\""},
+        {{"a text of more than sixteen \xE2\x82\xAC", 31},
+         "\"a text of more than sixteen \xE2\x82\xAC\""},
     };
     CLEANUP(buf_deinit) struct buf b;
 
