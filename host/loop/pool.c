@@ -125,7 +125,8 @@ static void add(struct pool *p, struct pool_share *s, struct task *t)
 bool pool_run(struct pool *p, struct pool_share *s, struct task *t)
 {
     pthread_mutex_lock(&p->lock);
-    bool has_room = s->running < s->run_limit || s->waiting < s->queue_limit;
+    /* Not "fewer than run_limit run": with fewer threads than that it would be true for ever. */
+    bool has_room = s->running + s->waiting < s->run_limit + s->queue_limit;
     if (has_room)
         add(p, s, t);
     pthread_mutex_unlock(&p->lock);

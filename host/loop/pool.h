@@ -21,7 +21,8 @@ struct pool_share {
 struct pool *pool_new(size_t threads);
 /* Waits for the running jobs, drops nothing: waiting jobs are run first. */
 void pool_free(struct pool *p);
-/* [any] Run t on a worker. false: the share's queue is full, nothing was taken. */
+/* [any] Run t on a worker. false: the share's queue is full, nothing was taken. Jobs that could run but
+ * find no thread wait beside the queue's. */
 bool pool_run(struct pool *p, struct pool_share *s, struct task *t);
 /* [any] Run t even beyond the queue's limit: the continuation of work already admitted. */
 void pool_run_admitted(struct pool *p, struct pool_share *s, struct task *t);

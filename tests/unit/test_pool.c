@@ -75,6 +75,31 @@ static void refuses_what_is_over_limit_and_queue(void **state)
     assert_int_equal(s.running + s.waiting, 0);
 }
 
+static void a_share_without_a_thread_is_bounded_too(void **state)
+{
+    struct pool *p = pool_new(1);
+    struct pool_share busy = {.run_limit = 1, .queue_limit = 1};
+    struct pool_share s = {.run_limit = 3, .queue_limit = 2};
+    struct job jobs[7] = {0};
+    sem_t started, go;
+
+    (void)state;
+    sem_init(&started, 0, 0);
+    sem_init(&go, 0, 0);
+    for (size_t i = 0; i < 7; i++)
+        jobs[i] = (struct job){{.run = work}, NULL, NULL, (char)('0' + i)};
+    jobs[0].started = &started;
+    jobs[0].go = &go;
+    assert_true(pool_run(p, &busy, &jobs[0].task));
+    sem_wait(&started);
+    for (size_t i = 1; i < 6; i++)
+        assert_true(pool_run(p, &s, &jobs[i].task)); /* three that might run, two that queue */
+    assert_false(pool_run(p, &s, &jobs[6].task));
+    sem_post(&go);
+    pool_free(p);
+    assert_int_equal(order_len, 6);
+}
+
 static void shares_take_turns(void **state)
 {
     struct pool *p = pool_new(1);
@@ -166,6 +191,7 @@ int main(void)
 #define TP(f) cmocka_unit_test_setup(f, set_up)
     const struct CMUnitTest tests[] = {
         TP(refuses_what_is_over_limit_and_queue),
+        TP(a_share_without_a_thread_is_bounded_too),
         TP(shares_take_turns),
         TP(a_share_keeps_its_order),
         TP(jobs_given_together_run_together),
