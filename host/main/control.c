@@ -151,7 +151,7 @@ static void verb_audit(const struct verb_call *v)
     struct buf out;
 
     buf_init(&out, BUF_MAX);
-    const char *wrong = telemetry_audit(v->node, v->args, &out);
+    const char *wrong = telemetry_audit(v->node, v->args, verb_tenant(v), &out);
     if (!wrong) {
         verb_say(v, &out);
         return;

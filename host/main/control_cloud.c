@@ -160,12 +160,22 @@ static void verb_gateways(const struct verb_call *v)
     tell_rows(v, ACCOUNT_GATEWAY);
 }
 
+/* Somebody else's, asked by a restricted caller, is as that of a tenant that never was. */
+static str usage_tenant(const struct verb_call *v)
+{
+    str asked = verb_text(v, S("tenant_id")), own = verb_tenant(v);
+
+    if (!own.ptr || (asked.len && str_eq(asked, own)))
+        return asked;
+    return asked.len || !own.len ? S("unknown") : own;
+}
+
 static void verb_usage(const struct verb_call *v)
 {
     struct buf out;
 
     buf_init(&out, BUF_MAX);
-    usage_json(v->node->core, verb_text(v, S("tenant_id")), &out);
+    usage_json(v->node->core, usage_tenant(v), &out);
     verb_say(v, &out);
 }
 

@@ -96,7 +96,8 @@ static void verb_quota_put(const struct verb_call *v)
 
 /* Tenants with a quota, noted under their locks and told of outside. */
 struct quota_list {
-    str tenant;
+    str tenant; /* empty: any */
+    str own;    /* of a restricted caller; ptr NULL: any */
     struct tenant **list;
     size_t count, cap;
 };
@@ -105,7 +106,8 @@ static void note_quota(struct tenant *t, void *arg)
 {
     struct quota_list *l = arg;
 
-    if (!atomic_load(&t->has_quota) || (l->tenant.len && !str_eq(l->tenant, str_of(t->name))))
+    if (!atomic_load(&t->has_quota) || (l->tenant.len && !str_eq(l->tenant, str_of(t->name))) ||
+        (l->own.ptr && !str_eq(l->own, str_of(t->name))))
         return;
     if (l->count == l->cap) {
         l->cap = l->cap ? l->cap * 2 : 64;
@@ -122,7 +124,7 @@ static int by_tenant(const void *a, const void *b)
 static void verb_quotas(const struct verb_call *v)
 {
     struct core *core = v->node->core;
-    struct quota_list l = {.tenant = verb_text(v, S("tenant_id"))};
+    struct quota_list l = {.tenant = verb_text(v, S("tenant_id")), .own = verb_tenant(v)};
     struct buf out;
 
     tenants_each(core->tenants, note_quota, &l);

@@ -146,7 +146,8 @@ enum format { FORMAT_JSON, FORMAT_NDJSON, FORMAT_CSV };
 
 struct export
 {
-    str tenant;
+    str tenant;           /* empty: any */
+    str own;              /* of a restricted caller; ptr NULL: any */
     enum outcome outcome; /* OUTCOMES: all */
     uint64_t since_us, until_us, left;
     enum format format;
@@ -162,7 +163,8 @@ static bool add_record(void *arg, const struct record *r)
         return false;
     if (r->at_us < e->since_us || r->at_us >= e->until_us ||
         (e->outcome != OUTCOMES && r->outcome != e->outcome) ||
-        (e->tenant.len && !str_eq(r->tenant, e->tenant)))
+        (e->tenant.len && !str_eq(r->tenant, e->tenant)) ||
+        (e->own.ptr && !str_eq(r->tenant, e->own)))
         return true;
     if (e->format == FORMAT_CSV) {
         record_csv(r, e->out);
@@ -213,9 +215,9 @@ static const char *take_args(struct export *e, const json_value *args)
 }
 
 /* {"records": [...]}, or {"text": ..., "type": ...}. */
-const char *telemetry_audit(struct node *n, const json_value *args, struct buf *out)
+const char *telemetry_audit(struct node *n, const json_value *args, str own, struct buf *out)
 {
-    struct export e = {.is_first = true};
+    struct export e = {.own = own, .is_first = true};
     struct buf text;
     const char *wrong = take_args(&e, args);
 

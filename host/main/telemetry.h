@@ -14,6 +14,7 @@ void telemetry_apply(struct core *core, const struct settings *s);
 /* Prometheus text of what MIG v0.1 15.1 names, and of the store, the audit and the exporter. */
 void telemetry_list(struct node *n, struct buf *out);
 
-/* The verb `audit`. NULL, or what is wrong with the arguments. */
-const char *telemetry_audit(struct node *n, const json_value *args, struct buf *out);
+/* The verb `audit`. own: the tenant alone whose records may be shown; ptr NULL: all may. NULL, or what is
+ * wrong with the arguments. */
+const char *telemetry_audit(struct node *n, const json_value *args, str own, struct buf *out);
 #endif

@@ -61,7 +61,7 @@ static const struct route routes[] = {
     {"GET", A "/health/conformance", "conformance", NULL, 200, MIG_ROUTE_ADMIN, PLAIN, 0, 0, 1},
     {"GET", "/health", "health", NULL, 200, MIG_ROUTE_PUBLIC, READY, 0, 0},
     {"GET", "/metrics", "metrics", NULL, 200, MIG_ROUTE_ADMIN, TEXT, 0, 0},
-    {"GET", "/pro/v0.1/audit/export", "audit", NULL, 200, MIG_ROUTE_ADMIN, FILES, 0, 0, 0,
+    {"GET", "/pro/v0.1/audit/export", "audit", NULL, 200, MIG_ROUTE_ADMIN, FILES, 0, 0, 1,
      audit_query},
 };
 
