@@ -12,6 +12,8 @@
 
 DOCUMENT(mig)
 DOCUMENT(admin)
+DOCUMENT(pro)
+DOCUMENT(cloud)
 
 struct document {
     const char *path, *begin, *end;
@@ -20,6 +22,8 @@ struct document {
 static const struct document documents[] = {
     {"/openapi/mig.yaml", openapi_mig_begin, openapi_mig_end},
     {"/openapi/admin.yaml", openapi_admin_begin, openapi_admin_end},
+    {"/openapi/pro.yaml", openapi_pro_begin, openapi_pro_end},
+    {"/openapi/cloud.yaml", openapi_cloud_begin, openapi_cloud_end},
 };
 
 static void on_request(void *self, void *data, mig_call ex, const mig_http_request *rq)
