@@ -8,7 +8,7 @@
 #include "edge/tally.h"
 #include "mig/sdk/status.h"
 
-enum { DEADLINE_SLACK_MS = 10000, KEEPALIVE_MS = 15000 };
+enum { DEADLINE_SLACK_MS = 10000, KEEPALIVE_MS = 15000, MESSAGE_ID_MAX = 128 };
 enum { CREDIT_BYTES = 262144, CREDIT_FRAMES = 64 }; /* behind the queues of the calls within */
 
 /* One request on its way: made when the head is there, used when the body is. */
@@ -74,12 +74,20 @@ static str new_id(struct arena *a)
     return (str){id, id ? ID_UUID : 0};
 }
 
+/* What the client calls its message, or a new id (MIG v0.1 2). */
+static str request_id(const struct exchange *x)
+{
+    str sent = exchange_header(x, S("mig-message-id"));
+
+    return sent.len && str_is_visible(sent, MESSAGE_ID_MAX) ? sent : new_id(x->arena);
+}
+
 /* An error envelope on a connection that goes on. The exchange is over. */
 static void answer_error(struct visit *v)
 {
     struct arena *a = v->x->arena;
     unsigned http = v->refusal_http;
-    str id = new_id(a);
+    str id = request_id(v->x);
     str body = envelope_bare(
         a,
         &(struct call_result){.status = v->refusal,
@@ -106,7 +114,7 @@ static void answer_options(struct visit *v)
     mig_header h[2 + CORS_PREFLIGHT_HEADERS];
     uint32_t n = 0;
 
-    v->manners.message_id = new_id(v->x->arena);
+    v->manners.message_id = request_id(v->x);
     h[n++] = (mig_header){S("MIG-Message-ID"), v->manners.message_id};
     h[n++] = (mig_header){S("Allow"), v->allow};
     if (v->manners.allow_origin.len && cors_is_preflight(v->x))
@@ -210,12 +218,11 @@ static mig_status respond(struct call *c, uint32_t status, const void *headers, 
             return give_head(v, status, given, count);
         }
     mig_header *all = arena_alloc(c->arena, (count + 1) * sizeof *all);
-    str sent = exchange_header(v->x, S("mig-message-id"));
     if (!all)
         return MIG_E_NOMEM;
     if (count)
         memcpy(all, given, count * sizeof *all);
-    v->manners.message_id = sent.len && str_is_visible(sent, 128) ? sent : new_id(c->arena);
+    v->manners.message_id = request_id(v->x);
     all[count] = (mig_header){S("MIG-Message-ID"), v->manners.message_id};
     return give_head(v, status, all, count + 1);
 }
@@ -240,7 +247,7 @@ static void answer_with_envelope(struct visit *v, const struct call_result *r)
 {
     struct exchange *x = v->x;
     const struct call_result s = shown(x->arena, r);
-    str id = v->manners.message_id.len ? v->manners.message_id : new_id(x->arena);
+    str id = v->manners.message_id.len ? v->manners.message_id : request_id(x);
     const mig_header h[] = {{S("Content-Type"), S("application/json")}, {S("MIG-Message-ID"), id}};
 
     v->manners.message_id = id;

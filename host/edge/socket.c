@@ -215,7 +215,8 @@ void socket_loop_free(struct loop *l)
     l->local[LOOP_SOCKETS] = NULL;
 }
 
-static mig_status refuse(struct exchange *x, unsigned status, const mig_header *h, uint32_t count,
+/* The head, with all that answers of the front have; the plugin ends it with an error. */
+static mig_status refuse(struct call *c, unsigned status, const mig_header *h, uint32_t count,
                          mig_status answer)
 {
     mig_header all[8] = {{S("Content-Type"), S("application/json")}};
@@ -224,7 +225,7 @@ static mig_status refuse(struct exchange *x, unsigned status, const mig_header *
     for (uint32_t i = 0; i < count && n < countof(all); i++)
         if (!str_eq_nocase(h[i].name, S("upgrade")))
             all[n++] = h[i];
-    exchange_head(x, status, all, n);
+    c->kind->respond(c, status, all, n);
     return answer;
 }
 
@@ -285,9 +286,9 @@ mig_status socket_open(struct call *c, struct exchange *x, const mig_websocket *
     struct ws_pool *pool = pool_of(x->loop);
 
     if (!cors_allows_socket(cors, x))
-        return refuse(x, 403, NULL, 0, MIG_FORBIDDEN);
+        return refuse(c, 403, NULL, 0, MIG_FORBIDDEN);
     if (!agree(x, def, &a))
-        return refuse(x, a.status, a.headers, a.header_count,
+        return refuse(c, a.status, a.headers, a.header_count,
                       a.status == 503 ? MIG_UNAVAILABLE : MIG_INVALID_REQUEST);
     const struct ws_config config = {.max_message =
                                          def->max_message ? def->max_message : MESSAGE_MAX,
@@ -298,7 +299,7 @@ mig_status socket_open(struct call *c, struct exchange *x, const mig_websocket *
         s->ws = ws_new(pool, &config, &ws_ops, s);
     if (!s || !s->ws) {
         free(s);
-        return refuse(x, 503, NULL, 0, MIG_UNAVAILABLE);
+        return refuse(c, 503, NULL, 0, MIG_UNAVAILABLE);
     }
     s->call = c;
     s->path = arena_copy(c->arena, x->path);
@@ -306,7 +307,7 @@ mig_status socket_open(struct call *c, struct exchange *x, const mig_websocket *
     if (!s->raw) {
         ws_free(s->ws);
         free(s);
-        return refuse(x, 400, NULL, 0, MIG_INVALID_REQUEST);
+        return refuse(c, 400, NULL, 0, MIG_INVALID_REQUEST);
     }
     take_over(c, s, def);
     return MIG_OK;

@@ -70,6 +70,8 @@ static void seal_head(struct exchange *x, int64_t length)
         text_add(t, S("\r\nContent-Length: "));
         text_addu(t, (uint64_t)length);
     }
+    if (x->status == 426) /* RFC 9110 15.5.22: with what would be spoken */
+        text_add(t, S("\r\nUpgrade: websocket\r\nConnection: upgrade"));
     if (x->must_close || h->c->net->is_draining) {
         x->must_close = true;
         text_add(t, S("\r\nConnection: close"));

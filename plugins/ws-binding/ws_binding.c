@@ -55,6 +55,21 @@ static void on_cancel(void *self, void *tag, mig_call ex)
     conn_drop(c);
 }
 
+static void refuse_handshake(struct binding *b, mig_call ex, mig_status status)
+{
+    int is_foreign = status == MIG_FORBIDDEN;
+    mig_error e = {
+        sizeof e,
+        status,
+        mig_s(is_foreign ? "the origin is not this gateway's"
+                         : "a WebSocket handshake is required"),
+        mig_s(is_foreign ? "{\"reason\":\"origin\"}" : "{\"reason\":\"websocket_handshake\"}"),
+        0,
+        0};
+
+    b->host->finish_error(b->host, ex, &e);
+}
+
 static void on_request(void *self, void *data, mig_call ex, const mig_http_request *rq)
 {
     static const char *const protocols[] = {"mig.v0.1", NULL};
@@ -80,9 +95,7 @@ static void on_request(void *self, void *data, mig_call ex, const mig_http_reque
     if (status == MIG_OK)
         return;
     free(c);
-    mig_finish_error(b->host, ex, status > MIG_OK ? status : MIG_INTERNAL,
-                     status == MIG_FORBIDDEN ? "the origin is not this gateway's"
-                                             : "a WebSocket handshake is required");
+    refuse_handshake(b, ex, status > MIG_OK ? status : MIG_INTERNAL);
 }
 
 static mig_status create(const mig_host *host, mig_str config, void **ret_self)
