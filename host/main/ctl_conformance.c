@@ -103,7 +103,7 @@ static const char *missing(const struct probe *p, unsigned needs)
     if (needs & NEED_NO_TOKEN && p->token)
         return "a rule of gateways without tokens";
     if (needs & NEED_HTTP1 && p->ctl->is_http2)
-        return "HTTP/2 has no such thing";
+        return "HTTP/2 forbids the header that this is about (RFC 9113 8.2.2)";
     if (needs & NEED_DELAY && !p->can_delay)
         return "the capability does not sleep when payload.delay_ms says so (the echo provider "
                "does)";

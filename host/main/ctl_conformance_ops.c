@@ -403,8 +403,7 @@ static const struct check error_rows[] = {
      "POST invoke/no%2Dsuch%2Ething", NULL, plain, "MIG_UNSUPPORTED_CAPABILITY"},
     {"http.chunked", CORE, "11.1", "a chunked request is read", NEED_HTTP1, hello,
      "Transfer-Encoding: chunked", "{${I}}", "200; /header/message_id = '${N}'"},
-    {"http.expect", CORE, "11.1", "Expect: 100-continue is answered", NEED_HTTP1,
-     .run = takes_expect},
+    {"http.expect", CORE, "11.1", "Expect: 100-continue is answered", .run = takes_expect},
     {"http.head", CORE, "11.1", "HEAD works on GET routes", .run = head_on_get_routes},
 };
 const struct check_table error_checks = {error_rows, countof(error_rows)};
