@@ -452,6 +452,8 @@ class FakeGateway:
         return {"topic": topic, "event_id": e["event_id"], "sequence": e["sequence"], "accepted": True}
 
     def cursor_of(self, tenant, topic, cursor, last_id, consumer):
+        """Where to begin, and how many events there are: what comes from now on is no replay, even if it comes
+        before follow() does."""
         with self.lock:
             head = len(self.topics.get((tenant, topic), []))
             if cursor is None and last_id and not self.bad("subscribe.no_last_id"):
@@ -461,17 +463,16 @@ class FakeGateway:
                 if self.bad("subscribe.no_memory"):
                     cursor = "latest"
             if cursor == "latest":
-                return head
+                return head, head
             if cursor is not None and not re.fullmatch(r"\d+", cursor):
                 raise invalid("resume_cursor must be a non-negative integer")
             n = int(cursor or 0) + (self.bad("subscribe.off_by_one") and 1)
-            return min(n, head)
+            return min(n, head), head
 
-    def follow(self, tenant, topic, at, consumer, send, is_over):
-        """Sends (event, is_replay) until is_over(); returns why it ended."""
-        key = (tenant, topic)
+    def follow(self, tenant, topic, place, consumer, send, is_over):
+        """Sends the events from a place of cursor_of() until is_over(); returns why it ended."""
+        key, (at, old) = (tenant, topic), place
         with self.lock:
-            old = len(self.topics.get(key, []))
             mine = object()
             if consumer:
                 self.readers[(key, consumer)] = mine
@@ -715,7 +716,7 @@ class Connection:
         if not text.isdigit() or not 1 <= int(text) <= 1024:
             raise invalid("max_inflight")
         tenant, consumer = h["tenant_id"], q.get("consumer_id")
-        at = g.cursor_of(tenant, topic, q.get("resume_cursor"), self.heads.get("last-event-id"), consumer)
+        place = g.cursor_of(tenant, topic, q.get("resume_cursor"), self.heads.get("last-event-id"), consumer)
         entry = {"id": "conn-" + uuid.uuid4().hex[:12], "protocol": "http", "kind": "sse_subscribe",
                  "tenant_id": tenant, "started_at": now(), "meta": {"topic": topic}}
         with g.lock:
@@ -735,7 +736,7 @@ class Connection:
                 self.sock.sendall(f"{mark}event: mig-event\ndata: {json.dumps(e)}\n\n".encode())
 
             shared = "" if g.bad("events.shared") else tenant
-            why = g.follow(shared, topic, at, consumer, send, gone.stop.is_set)
+            why = g.follow(shared, topic, place, consumer, send, gone.stop.is_set)
             if why:
                 e = MigError("MIG_UNAVAILABLE", why, why).body(h)
                 self.sock.sendall(f"event: mig-error\ndata: {json.dumps(e)}\n\n".encode())
@@ -940,7 +941,7 @@ class WebSocket:
             self.reply(h, stream_id, self.g.heartbeat(h, payload))
         elif action == "subscribe":
             self.g.topic_of(payload.get("topic", ""))
-            at = self.g.cursor_of(h["tenant_id"], payload["topic"], payload.get("resume_cursor"), None, None)
+            place = self.g.cursor_of(h["tenant_id"], payload["topic"], payload.get("resume_cursor"), None, None)
             self.reply(h, stream_id, {"accepted": True})
 
             def send(e):
@@ -948,7 +949,7 @@ class WebSocket:
                            "payload": {k: v for k, v in e.items() if k != "header"}})
 
             threading.Thread(target=self.g.follow, daemon=True, args=(
-                h["tenant_id"], payload["topic"], at, None, send, self.is_over.is_set)).start()
+                h["tenant_id"], payload["topic"], place, None, send, self.is_over.is_set)).start()
         elif self.g.bad("control.any"):
             self.reply(h, stream_id, {"accepted": True})
         else:
