@@ -95,6 +95,12 @@ bool sqlite_open_files(struct sqlite_store *s, struct diag *d);
 /* For the threads that do not write. false: d says why. */
 bool sqlite_open_more(struct sqlite_store *s, struct db *db, struct diag *d);
 
+/* --- sqlite_wal.c ------------------------------------------------------------------------------- */
+
+/* How many committed pages are not in the log of changes any more, by what the last process left in the
+ * index. Before the first connection, which makes the index anew. Reads the log, when there is an index. */
+uint32_t sqlite_wal_missing(const char *index_path, const char *log_path);
+
 /* --- sqlite_queue.c: requests that wait for a thread ------------------------------------------------ */
 
 struct queue {
@@ -207,6 +213,7 @@ struct sqlite_store {
     struct store base;
     char *dir, *path, *wal_path, *lock_path;
     int lock_fd;
+    bool is_same_boot; /* as when the directory was last used */
     struct queue writes, reads;
     struct writer writer;
     pthread_t writing;

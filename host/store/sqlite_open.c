@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 enum { APPLICATION_ID = 0x6D696764 /* "migd" */, WRITE_CACHE_KIB = 8192, READ_CACHE_KIB = 2048 };
+enum { OWNER_PID = 12, BOOT_ID = 36, OWNER_TEXT = OWNER_PID + BOOT_ID + 1 };
 
 /* Step i makes version i + 1 out of version i. Never changed, only added to. */
 static const char *const migrations[] = {
@@ -94,18 +95,35 @@ static bool refuse_second(struct sqlite_store *s, struct diag *d)
     return false;
 }
 
+/* Who has the lock, and since which start of the system: always as long, so that there is nothing to cut
+ * off, which costs a disk access. */
+static void owner_text(char ret[OWNER_TEXT + 1])
+{
+    char boot[BOOT_ID + 1] = "";
+    FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+
+    if (f && !fgets(boot, sizeof boot, f))
+        boot[0] = 0;
+    if (f)
+        fclose(f);
+    snprintf(ret, OWNER_TEXT + 1, "%-12d%-36s\n", (int)getpid(), boot);
+}
+
 /* The kernel gives the lock back when the process ends, however it ends. */
 static bool lock_folder(struct sqlite_store *s, struct diag *d)
 {
+    char was[OWNER_TEXT] = "", now[OWNER_TEXT + 1];
+
     s->lock_fd = open(s->lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (s->lock_fd < 0)
         return refuse_errno(d, s->lock_path, "the data directory cannot be written to");
     if (flock(s->lock_fd, LOCK_EX | LOCK_NB))
         return errno == EWOULDBLOCK ? refuse_second(s, d)
                                     : refuse_errno(d, s->lock_path, "it cannot be locked");
-    char pid[16]; // always as long, so that there is nothing to cut off, which costs a disk access
-    int len = snprintf(pid, sizeof pid, "%-12d\n", (int)getpid());
-    if (pwrite(s->lock_fd, pid, (size_t)len, 0) != len)
+    owner_text(now);
+    s->is_same_boot = now[OWNER_PID] != ' ' && pread(s->lock_fd, was, sizeof was, 0) > 0 &&
+                      memcmp(was + OWNER_PID, now + OWNER_PID, BOOT_ID) == 0;
+    if (pwrite(s->lock_fd, now, OWNER_TEXT, 0) != OWNER_TEXT)
         return refuse_errno(d, s->lock_path, "it cannot be written");
     return true;
 }
@@ -142,6 +160,30 @@ static bool open_file(struct sqlite_store *s, struct diag *d)
     if (n == 0)
         sync_folder(s->dir);
     return is_ours || refuse_damaged(d, s->path, "it is not a database");
+}
+
+/* After a power cut what nobody had asked to be safe may be missing; after anything else nothing may. */
+static bool check_log(struct sqlite_store *s, struct diag *d)
+{
+    CLEANUP(str_freep) char *index = NULL;
+    const struct diag_at at = {s->wal_path, 0, 0};
+
+    must(asprintf(&index, "%s-shm", s->path) > 0);
+    uint32_t missing = sqlite_wal_missing(index, s->wal_path);
+    if (!missing)
+        return true;
+    if (s->base.settings.fsync != STORE_FSYNC_ALWAYS && !s->is_same_boot) {
+        diag_warn(d, at, "store.lost",
+                  "the power cut has taken its last %u pages, and what was acknowledged in them",
+                  missing);
+        return true;
+    }
+    diag_error(
+        d, at, "store.corrupt",
+        "it is damaged (%u pages at its end are missing): put a backup of the directory in its "
+        "place, or remove %s to go on with what is left",
+        missing, index);
+    return false;
 }
 
 static int64_t ask(struct db *db, const char *sql, int *ret_fault)
@@ -337,5 +379,6 @@ static bool open_database(struct sqlite_store *s, struct diag *d)
 
 bool sqlite_open_files(struct sqlite_store *s, struct diag *d)
 {
-    return open_folder(s, d) && lock_folder(s, d) && open_file(s, d) && open_database(s, d);
+    return open_folder(s, d) && lock_folder(s, d) && open_file(s, d) && check_log(s, d) &&
+           open_database(s, d);
 }

@@ -340,6 +340,106 @@ def test_a_database_that_is_damaged(durable, tmp_path, how):
     assert str(tmp_path / "data") in refused(d)
 
 
+def kill_among_publications(d, topic):
+    """What was acknowledged until then; the log of changes is not empty."""
+    acked = []
+
+    def write():
+        try:
+            while True:
+                acked.append(publish(d, topic, {"n": len(acked)}).json["sequence"])
+        except (OSError, http.client.HTTPException):
+            pass
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    eventually(lambda: len(acked) > 50)
+    d.signal(signal.SIGKILL)
+    assert d.wait(20) == d.exit_code
+    writer.join()
+    return acked
+
+
+@pytest.mark.parametrize("how", ["cut", "bit", "gone"])
+def test_a_log_of_changes_that_is_damaged(durable, tmp_path, how):
+    """SQLite would go on with what is left, and give numbers a second time."""
+    d = durable(True)
+    acked = kill_among_publications(d, "cut.topic")
+    wal = tmp_path / "data" / "migd.db-wal"
+    whole = wal.read_bytes()
+    bit = bytearray(whole)
+    bit[len(bit) // 2] ^= 1
+    wal.write_bytes({"cut": whole[:len(whole) // 2], "bit": bit, "gone": b""}[how])
+    for _ in range(2):
+        said = refused(d)
+        assert str(wal) in said and "migd.db-shm" in said
+    wal.write_bytes(whole)
+    d = durable()
+    assert acked == list(range(1, len(acked) + 1))
+    with subscribe(d, "cut.topic", resume_cursor=0) as s:
+        assert [e["payload"]["n"] for e in messages(s, len(acked), may_lag=True)] == list(range(len(acked)))
+
+
+def told(d, topic, last):
+    """The sequences that were said to be damaged: the others came, up to the last one or the end of the stream,
+    which says why it ends."""
+    came, damaged = [], []
+    with subscribe(d, topic, resume_cursor=0) as s:
+        while len(came) + len(damaged) < last:
+            e = s.next()
+            if e.name == "mig-event":
+                assert e.json["payload"]["text"] == f"event {e.json['sequence']}"
+                came.append(e.json["sequence"])
+            elif e.name == "mig-control" and e.json["type"] == "closing":
+                assert e.json["reason"] == "event_store", e
+                last = len(came) + len(damaged)
+            elif e.name == "mig-control":
+                assert (e.json["type"], e.json["reason"]) == ("gap", "damaged"), e
+                damaged += range(e.json["from"], e.json["to"] + 1)
+    assert sorted(came + damaged) == list(range(1, last + 1))
+    return damaged
+
+
+def test_an_event_that_is_damaged_is_named(durable, tmp_path):
+    d = durable()
+    for n in range(1, 6):
+        assert publish(d, "bad.topic", {"text": f"event {n}"}).status == 200
+    end(d)
+    file = tmp_path / "data" / "migd.db"
+    data = file.read_bytes()
+    assert data.count(b"event 3") == 1
+    file.write_bytes(data.replace(b"event 3", b"Event 3"))
+    d = durable()
+    assert told(d, "bad.topic", 5) == [3]
+    assert d.wait_log(lambda l: l.get("event") == "event.damaged")["sequence"] == 3
+    assert publish(d, "bad.topic").json["sequence"] == 6
+
+
+def test_flipped_bits_lose_nothing_silently(durable, migd, tmp_path):
+    seed = int(os.environ.get("MIGD_SEED", time.time_ns() % 1000000))
+    print("MIGD_SEED", seed)
+    dice, d = random.Random(seed), durable()
+    for n in range(1, 101):
+        assert publish(d, "flip.topic", {"text": f"event {n}"}).status == 200
+    end(d)
+    file = tmp_path / "data" / "migd.db"
+    good = file.read_bytes()
+    for _ in range(10):
+        data = bytearray(good)
+        for _ in range(8):
+            data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
+        file.write_bytes(data)
+        d = migd({"mig.data_dir": str(tmp_path / "data")}, start=False)
+        try:
+            d.start()
+        except AssertionError:
+            assert d.wait(20) == 1 and str(tmp_path / "data") in d.tail()
+            d.exit_code = 1
+            continue
+        told(d, "flip.topic", 100)
+        end(d)
+
+
 @pytest.mark.parametrize("space", [2, 4], ids=["idempotency", "capability"])
 def test_a_row_that_is_damaged(durable, tmp_path, space):
     """Of what is read when everything else is there already."""

@@ -318,6 +318,109 @@ static void a_torn_log_of_changes_loses_only_its_end(void **state)
     world_open();
 }
 
+/* As kill -9 leaves them, with the index that says how long the log was. */
+static void log_as_left(char *bytes[3], const size_t sizes[3], size_t log_size)
+{
+    static const char *const names[] = {"migd.db", "migd.db-wal", "migd.db-shm"};
+
+    for (int i = 0; i < 3; i++)
+        save(names[i], bytes[i], i == 1 ? log_size : sizes[i]);
+}
+
+static int opens(void)
+{
+    int warnings;
+    struct diag d;
+
+    diag_init(&d);
+    world.s = world_try(&d);
+    warnings = (int)d.count;
+    diag_deinit(&d);
+    if (!world.s)
+        return -1;
+    world_close();
+    return warnings;
+}
+
+static void what_is_missing_at_the_end_of_the_log_is_told(void **state)
+{
+    char *bytes[3];
+    size_t sizes[3];
+
+    (void)state;
+    fill(1, 40);
+    bytes[2] = load("migd.db-shm", &sizes[2]);
+    take_snapshot(&bytes[0], &sizes[0], &bytes[1], &sizes[1]);
+    assert_true(sizes[1] > 40000);
+    for (int policy = 0; policy < 3; policy++) {
+        world.settings.fsync = (enum store_fsync)policy;
+        for (size_t k = 0; k < 8; k++) {
+            log_as_left(bytes, sizes, sizes[1] * k / 8);
+            assert_string_equal(refusal(), "store.corrupt");
+            assert_string_equal(refusal(), "store.corrupt"); /* again: nothing was changed */
+        }
+        for (size_t at = 0; at < sizes[1]; at += 7001) { /* one wrong bit */
+            bytes[1][at] ^= 8;
+            log_as_left(bytes, sizes, sizes[1]);
+            assert_string_equal(refusal(), "store.corrupt");
+            bytes[1][at] ^= 8;
+        }
+        log_as_left(bytes, sizes, sizes[1]);
+        assert_int_equal(opens(), 0);
+        log_as_left(bytes, sizes, sizes[1] / 2); /* after a power cut */
+        save("migd.lock", "1           another start of the system         \n", 49);
+        if (world.settings.fsync == STORE_FSYNC_ALWAYS)
+            assert_string_equal(refusal(), "store.corrupt");
+        else
+            assert_int_equal(opens(), 1);
+    }
+    log_as_left(bytes, sizes, sizes[1] / 2);
+    unlink(path("migd.db-shm")); /* as the text says */
+    assert_int_equal(opens(), 0);
+    for (int i = 0; i < 3; i++)
+        free(bytes[i]);
+    world_open();
+}
+
+static void an_index_that_says_nothing_is_passed_over(void **state)
+{
+    char *bytes[3];
+    size_t sizes[3];
+
+    (void)state;
+    fill(1, 10);
+    bytes[2] = load("migd.db-shm", &sizes[2]);
+    take_snapshot(&bytes[0], &sizes[0], &bytes[1], &sizes[1]);
+    for (size_t keep = 0; keep < 100; keep += 33) {
+        log_as_left(bytes, sizes, 0);
+        save("migd.db-shm", bytes[2], keep);
+        assert_int_equal(opens(), 0);
+    }
+    bytes[2][16] ^= 1; /* the copies differ: it died while it wrote them */
+    log_as_left(bytes, sizes, 0);
+    assert_int_equal(opens(), 0);
+    for (int i = 0; i < 3; i++)
+        free(bytes[i]);
+    world_open();
+}
+
+static void a_log_that_was_copied_is_not_needed(void **state)
+{
+    char *index;
+    size_t size;
+
+    (void)state;
+    fill(1, 10);
+    sql("PRAGMA wal_checkpoint(PASSIVE)");
+    index = load("migd.db-shm", &size);
+    assert_true(size_of("migd.db-wal") > 0);
+    world_close();
+    save("migd.db-shm", index, size);
+    free(index);
+    assert_int_equal(opens(), 0);
+    world_open();
+}
+
 static void count_topic(void *arg, struct store_topic t, struct store_head head)
 {
     (void)t, (void)head;
@@ -679,6 +782,9 @@ int main(void)
         TS(a_second_one_is_kept_out),
         TS(a_directory_that_cannot_be_written_is_refused),
         TS(a_torn_log_of_changes_loses_only_its_end),
+        TS(what_is_missing_at_the_end_of_the_log_is_told),
+        TS(an_index_that_says_nothing_is_passed_over),
+        TS(a_log_that_was_copied_is_not_needed),
         TS(flipped_bits_are_found_or_do_no_harm),
         TS(a_damaged_record_is_named_and_can_be_passed),
         TS(a_full_disk_is_told_and_survived),
