@@ -185,10 +185,14 @@ def test_the_node_checks_itself(migd):
 
 
 def test_the_checks_tell_when_something_does_not_work(migd):
-    d = migd({"mig.max_inflight": 1})
-    with streaming(d) as busy:
-        assert busy.status == 200
-        told = d.http.admin("health/conformance").json
+    """A capability that takes nothing of what they send."""
+    d = migd()
+    strict = {"uri": "schema://strict/v1", "schema": {"type": "object", "required": ["something else"]}}
+    assert d.http.admin("schemas", "POST", strict).status == 201
+    descriptor = d.http.admin("capabilities/observatory.models.infer").json
+    descriptor["input_schema_uri"] = strict["uri"]
+    assert d.http.admin("capabilities", "POST", {"descriptor": descriptor}).status == 201
+    told = d.http.admin("health/conformance").json
     assert (told["core"], told["full"], told["profile"]) == (False, False, "none"), told
     bad = {c["name"]: c["message"] for c in told["checks"] if not c["ok"]}
     assert {"invoke", "stream"} <= set(bad) and "hello" not in bad and bad["invoke"]

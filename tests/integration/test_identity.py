@@ -178,7 +178,7 @@ def test_a_reload_reads_key_files_anew(migd, tmp_path):
     assert put(new).status == 200 and both() == [401, 200]
     file.write_text("nonsense")
     r = d.http.post("/admin/v0.1/reload", headers={"X-Admin-API-Key": "k"})
-    finding, = [f for f in r.json["findings"] if f["level"] == "error"]
+    finding, = [f for f in r.error["details"]["findings"] if f["level"] == "error"]
     assert r.status == 422 and finding["file"] == str(file) and "JSON" in finding["message"], finding
     assert both() == [401, 200], "what was good stays"
     file.unlink()
