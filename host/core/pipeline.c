@@ -11,30 +11,31 @@
 typedef mig_status (*stage_fn)(struct op *op);
 
 static mig_status stage_refuse(struct op *op);
+static mig_status stage_serving(struct op *op);
 
-enum { STAGES_MAX = 12, ARENA_LIMIT = 64 << 20 };
+enum { STAGES_MAX = 13, ARENA_LIMIT = 64 << 20 };
 
 /* Numbers: the processing order of MIG v0.1 5.3. */
 static const stage_fn rows[][STAGES_MAX] = {
     [MIG_OP_INVOKE] =
         {
-            stage_envelope,    /* 1      */
-            stage_tenant,      /* 1      */
-            stage_resolve,     /* 2 to 4 */
-            stage_scope,       /* 5      */
-            stage_mode,        /* 6      */
-            stage_cancelled,   /* 7      */
-            stage_once,        /* 8, 9   */
-            stage_payload,     /* 10     */
-            stage_limits,      /* 12     */
-            stage_concurrency, /* 13     */
-            stage_register,    /* 14     */
-            stage_dispatch,    /* 15; 16 and 17 follow its answer */
+            stage_envelope,              /* 1      */
+            stage_serving, stage_tenant, /* 1      */
+            stage_resolve,               /* 2 to 4 */
+            stage_scope,                 /* 5      */
+            stage_mode,                  /* 6      */
+            stage_cancelled,             /* 7      */
+            stage_once,                  /* 8, 9   */
+            stage_payload,               /* 10     */
+            stage_limits,                /* 12     */
+            stage_concurrency,           /* 13     */
+            stage_register,              /* 14     */
+            stage_dispatch,              /* 15; 16 and 17 follow its answer */
         },
     [MIG_OP_HELLO] = {stage_envelope, stage_tenant, stage_hello},
     [MIG_OP_DISCOVER] = {stage_envelope, stage_tenant, stage_discover},
-    [MIG_OP_PUBLISH] = {stage_envelope, stage_tenant, stage_publish},
-    [MIG_OP_SUBSCRIBE] = {stage_envelope, stage_tenant, stage_subscribe},
+    [MIG_OP_PUBLISH] = {stage_envelope, stage_serving, stage_tenant, stage_publish},
+    [MIG_OP_SUBSCRIBE] = {stage_envelope, stage_serving, stage_tenant, stage_subscribe},
     [MIG_OP_REFUSE] = {stage_envelope, stage_refuse},
     [MIG_OP_SCHEMA] = {stage_envelope, stage_tenant, stage_schema},
     [MIG_OP_CANCEL] = {stage_envelope, stage_tenant, stage_cancel},
@@ -99,6 +100,15 @@ static mig_status stage_refuse(struct op *op)
     op->error.retry_after_ms = e->retry_after_ms;
     op->error.retry = e->retry;
     return status;
+}
+
+/* Requests are looked at when they come; an exchange that lasts may bring more of them later. */
+static mig_status stage_serving(struct op *op)
+{
+    if (!op->parent->is_lasting ||
+        !atomic_load_explicit(&op->core->is_stopping, memory_order_relaxed))
+        return MIG_OK;
+    return op_fail(op, MIG_UNAVAILABLE, "stopping", "the gateway is stopping");
 }
 
 static mig_status fail_cancelled(struct op *op)

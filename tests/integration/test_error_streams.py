@@ -227,6 +227,36 @@ def test_not_the_invoker(jwt):
         check_envelope(a.last(), "MIG_TIMEOUT", "cancelled", retryable=False, message_id="mine")
 
 
+def test_a_stop_finishes_streams_and_refuses_others(migd):
+    d = migd()
+    with Socket(d.address) as s:
+        s.control("subscribe", stream_id="events", topic="stop.topic")
+        s.request(INFER, {**X, "delay_ms": 500, "stream_chunks": 3}, preference="server_stream")
+        s.until(lambda f: f["kind"] == "response")
+        s.control("pause", stream_id="s")
+        assert s.until(lambda f: f["kind"] == "control")["payload"] == {"accepted": True}
+        d.signal(15)
+        check_envelope(s.last("events"), "MIG_UNAVAILABLE", "stopping")
+        s.request(INFER, X, stream_id="late", message_id="late")
+        check_envelope(s.last("late"), "MIG_UNAVAILABLE", "stopping", message_id="late")
+        s.control("resume", stream_id="s")
+        assert s.last()["payload"]["result"] == "ok"
+        assert s.next() == {"close": 1001}
+
+
+def test_a_stop_ends_streams_with_an_error(migd):
+    d = migd()
+    with Socket(d.address) as s:
+        s.request(INFER, {**X, "delay_ms": 60000}, message_id="m")
+        eventually(lambda: d.http.admin("health/detailed").json["inflight"] == 1)
+        d.write_settings(**{"stop.timeout_ms": 300})
+        assert d.http.reload().status == 200
+        d.signal(15)
+        frame = s.next(20 * SLOW)
+        check_envelope(frame, "MIG_UNAVAILABLE", "stopping", message_id="m")
+        assert s.next() == {"close": 1001}
+
+
 # --- subscriptions ----------------------------------------------------------------------------------
 
 def test_a_session_that_falls_silent_is_told_so(d):
