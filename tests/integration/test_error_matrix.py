@@ -5,7 +5,6 @@ import threading
 import time
 
 import pytest
-from helpers.daemon import SLOW
 from helpers.error_table import (FOR_TENANTS, FORBIDDEN, INFER, INVALID, JWT, NOT_FOUND, TABLE, UNAVAILABLE, Row,
                                  capability)
 from helpers.errors import check_reply, described, error_statuses, is_public, key_pair
@@ -264,15 +263,16 @@ def is_refused(d):
 def busy(worlds, plugins, tmp_path_factory):
     """Its only worker sleeps, and more tokens wait for it than may."""
     key = key_pair(tmp_path_factory.mktemp("key"))
-    d = worlds("busy", {"workers": 1, "loops": 2, "mig": {**JWT["mig"], "jwt_key_files": [str(key)]}})
+    d = worlds("busy", {"workers": 1, "loops": 2, "mig": {
+        **JWT["mig"], "jwt_key_files": [str(key)], "admin_api_key": "k"}})
     d.drop(plugins("pool_sleep"))
     d.start()
     sleeper = d.client(timeout=120)
     sleep = threading.Thread(target=lambda: pytest.raises(Exception, sleeper.invoke, "test.pool.sleep",
                              {"ms": 100000}, tenant=None, headers=bearer(token()), deadline_ms=200000), daemon=True)
     sleep.start()
-    eventually(lambda: sleeper.conn is not None and sleeper.conn.sock is not None)
-    time.sleep(0.5 * SLOW)  # its token is verified, its handler has the worker
+    running = lambda: d.http.get("/admin/v0.1/health/detailed", **{"X-Admin-API-Key": "k"}).json["inflight"]
+    eventually(lambda: running() == 1, what="its handler has the worker")
     crowd = [Frames(d) for _ in range(12)]
     for n, c in enumerate(crowd):
         c.send(*[frame(1, 5, 2 * i + 1, b"".join(field(*f) for f in (

@@ -8,7 +8,7 @@ import time
 
 import pytest
 from helpers.daemon import Daemon
-from helpers.errors import check_envelope, check_reply, key_pair
+from helpers.errors import KEYS, check_envelope, check_reply, key_pair
 from helpers.http import Reply
 from helpers.sse import Events
 from helpers.ws import Socket
@@ -20,16 +20,17 @@ LONG = 16 << 10
 
 
 @pytest.fixture(scope="module")
-def key(tmp_path_factory):
-    """Its certificate; the key signs no token here, but everybody knows its public half."""
-    return key_pair(tmp_path_factory.mktemp("key"))
+def keys(tmp_path_factory):
+    """Certificates; their keys sign no token here, but everybody knows the public halves."""
+    folder = tmp_path_factory.mktemp("keys")
+    return [key_pair(folder, kind) for kind in KEYS]
 
 
 @pytest.fixture(scope="module")
-def d(tmp_path_factory, key):
+def d(tmp_path_factory, keys):
     d = Daemon(tmp_path_factory.mktemp("tokens") / "migd", {
         "http.max_header_bytes": 65536, "mig": {
-            "auth_mode": "jwt", "jwt_hs256_secret": SECRET, "jwt_key_files": [str(key)], "jwt_issuer": ISSUER,
+            "auth_mode": "jwt", "jwt_hs256_secret": SECRET, "jwt_key_files": [str(k) for k in keys], "jwt_issuer": ISSUER,
             "jwt_audience": AUDIENCE}})
     d.start()
     yield d
@@ -144,12 +145,13 @@ def test_forged_tokens(d, entry, name):
 
 
 @everywhere
-def test_a_public_key_is_no_secret(d, entry, key):
+@pytest.mark.parametrize("kind", range(len(KEYS)), ids=KEYS)
+def test_a_public_key_is_no_secret(d, entry, keys, kind):
     """HS256 keyed with the text of what verifies other algorithms: the classic confusion."""
-    public = subprocess.run(["openssl", "x509", "-in", key, "-noout", "-pubkey"], capture_output=True,
+    public = subprocess.run(["openssl", "x509", "-in", keys[kind], "-noout", "-pubkey"], capture_output=True,
                             text=True, check=True, timeout=20).stdout
-    for text in (key.read_text(), public, public.strip()):
-        for alg in ("HS256", "ES256"):
+    for text in (keys[kind].read_text(), public, public.strip()):
+        for alg in ("HS256", "RS256", "ES256"):
             refused(ENTRIES[entry](d, bearer(good(secret=text, alg=alg))))
 
 

@@ -65,12 +65,15 @@ def is_public(operation):
     return operation.get("security") == []
 
 
-def key_pair(folder):
+KEYS = {"ec": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "rsa": ["rsa:2048"]}
+
+
+def key_pair(folder, kind="ec"):
     """A certificate, whose key may sign tokens: with it every token goes to a worker."""
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                    "-keyout", "k.key", "-out", "k.pem", "-days", "9", "-subj", "/CN=k"], cwd=folder,
-                   check=True, capture_output=True, timeout=60, env=clean_environment())
-    return folder / "k.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", *KEYS[kind], "-nodes", "-keyout", "k.key",
+                    "-out", f"{kind}.pem", "-days", "9", "-subj", "/CN=k"], cwd=folder, check=True,
+                   capture_output=True, timeout=60, env=clean_environment())
+    return folder / f"{kind}.pem"
 
 
 # --- INVOKE in its four shapes ----------------------------------------------------------------------
