@@ -1,18 +1,22 @@
 """Every error on every route: what provokes it, and that it looks as mig-core.md 10 wants it. The table is as
 large as the OpenAPI documents: a route, or a status of a route, without a row fails the first test.
 INVOKE and the streams have a table of their own in test_error_streams.py."""
+import re
 import threading
 import time
 
 import pytest
+from helpers.daemon import ROOT
 from helpers.error_table import (FOR_TENANTS, FORBIDDEN, INFER, INVALID, JWT, NOT_FOUND, TABLE, UNAVAILABLE, Row,
                                  capability)
 from helpers.errors import check_reply, described, error_statuses, is_public, key_pair
 from helpers.http import eventually
+from test_error_streams import CAUSES, CONTROLS
 from test_http2 import Frames, field, frame
 from test_identity import bearer, token
 
 DESCRIBED = described()
+REFERENCE = ROOT / "docs/reference/errors.md"
 ROUTES = sorted(TABLE)
 PROTECTED = [r for r in ROUTES if r in DESCRIBED and not is_public(DESCRIBED[r])]
 OPERATORS = [r for r in PROTECTED if not r.split()[1].startswith("/mig/")]
@@ -38,6 +42,15 @@ def test_the_documents_are_as_large_as_the_daemon(shared):
     served = {f"{r['method']} {r['pattern']}" for name in ("http", "ws", "admin", "pro")
               for r in http.admin("plugins/" + name).json["routes"]}
     assert served == set(DESCRIBED)
+
+
+def test_the_reference_knows_every_reason():
+    listed = dict(re.findall(r"^\| `(MIG_\w+)` \| \d+ \| \w+ \| (.*) \|$", REFERENCE.read_text(), re.M))
+    rows = [row for _, rows in TABLE.values() for row in rows if row.status != 422]
+    given = {(r.code, r.reason) for r in rows if r.reason} | \
+        {(code, reason) for code, reason, *_ in CAUSES.values()} | {(c[1], c[2]) for c in CONTROLS.values()}
+    of_arguments = {(INVALID, r.reason) for r in rows if "audit" in (r.path or "")}
+    assert [g for g in sorted(given - of_arguments) if f"`{g[1]}`" not in listed[g[0]]] == []
 
 
 # --- worlds -----------------------------------------------------------------------------------------
