@@ -110,6 +110,7 @@ struct settings {
     int64_t stream_credit_bytes; /* stream.credit_bytes  262144 */
     char *data_dir;              /* mig.data_dir: NULL: memory */
     int64_t event_max_per_topic, event_max_age_s, event_max_bytes;
+    int64_t event_max_topics; /* mig.event_max_topics_per_tenant 10000 */
     char *event_fsync, *subscribe_default_cursor;
     int64_t consumer_ttl_s, replay_rate, replay_quota;
     char *jwt_hs256_secret, *jwt_jwks_url, *jwt_ca_file, *jwt_issuer, *jwt_audience;

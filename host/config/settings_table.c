@@ -120,6 +120,9 @@ const struct setting settings_table[] = {
            .meaning = "How long a topic keeps an event."),
     NUMBER("mig.event_max_bytes", event_max_bytes, "67108864", 1024, (int64_t)1 << 40,
            .meaning = "Bytes of events that a topic keeps."),
+    NUMBER("mig.event_max_topics_per_tenant", event_max_topics, "10000", 1, 100000,
+           .meaning = "Topics of a tenant; more are refused. One that had events counts for good. "
+                      "The node has at most 100000."),
     WORD("mig.event_fsync", event_fsync, "interval", "always|interval|never", RESTART,
          .meaning = "When what was acknowledged also survives a power cut: at once, within 100 ms, "
                     "or when the system likes. It always survives the death of the process."),

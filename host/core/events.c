@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "core/core.h"
 #include "core/events_own.h"
+#include "core/tenants.h"
 
 #include <stdlib.h>
 
@@ -23,8 +24,11 @@ struct branch {
 struct topic {
     struct stripe_item item;
     struct core *core;
+    struct tenant *owner; /* counts it */
     str tenant, name;
+    _Atomic unsigned refs; /* grows under the stripe's lock only */
     /* under the stripe's lock */
+    bool is_idle;         /* nobody has asked for it since the last sweep         */
     uint64_t next;        /* the sequence to give next                             */
     uint64_t first, last; /* retained, and in the store                            */
     uint64_t pending;     /* appends without an answer                             */
@@ -75,28 +79,111 @@ static struct topic *topic_new(struct core *core, str tenant, str name)
     t->tenant = (str){memcpy(t->text, tenant.ptr, tenant.len), tenant.len};
     t->name = (str){memcpy(t->text + tenant.len, name.ptr, name.len), name.len};
     t->next = t->first = t->tail_first = 1;
+    t->number = TOPIC_UNUSED;
     return t;
 }
 
-struct topic *topic_of(struct core *core, str tenant, str name)
+static void topic_free(struct topic *t)
+{
+    if (!t)
+        return;
+    atomic_fetch_sub(&t->core->events->count, 1);
+    atomic_fetch_sub(&t->owner->topics, 1);
+    free(t->branches);
+    free(t);
+}
+
+/* Counted before it is made, so that two loops do not make one too many. *ret is written when there are
+ * too many. */
+static struct topic *make_topic(struct core *core, str tenant, str name, enum topic_fault *ret)
 {
     struct events *e = core->events;
+    struct tenant *owner = tenant_of(core->tenants, tenant);
+    uint64_t max = atomic_load(&e->max_topics);
+    uint64_t mine = atomic_fetch_add(&owner->topics, 1), all = atomic_fetch_add(&e->count, 1);
+    bool is_tenant_full = max && mine >= max, is_node_full = all >= TOPICS_MAX;
+    struct topic *t = is_tenant_full || is_node_full ? NULL : topic_new(core, tenant, name);
+
+    if (t) {
+        t->owner = owner;
+        return t;
+    }
+    atomic_fetch_sub(&owner->topics, 1);
+    atomic_fetch_sub(&e->count, 1);
+    if (is_tenant_full || is_node_full)
+        *ret = is_tenant_full ? TOPIC_TENANT_FULL : TOPIC_NODE_FULL;
+    return NULL;
+}
+
+static struct topic *find(struct events *e, struct stripe *s, uint64_t hash, str tenant, str name)
+{
     const struct key key = {tenant, name};
+    struct stripe_item *item = stripe_find(&e->map, s, hash, &key);
+
+    return item ? container_of(item, struct topic, item) : NULL;
+}
+
+/* Finds it, or adds fresh (may be NULL) in its place. */
+static struct topic *find_or_add(struct events *e, str tenant, str name, struct topic *fresh)
+{
     uint64_t hash = hash_of(tenant, name);
     struct stripe *s = stripe_lock(&e->map, hash);
-    struct stripe_item *item = stripe_find(&e->map, s, hash, &key);
-    struct topic *t = item ? container_of(item, struct topic, item) : NULL;
+    struct topic *t = find(e, s, hash, tenant, name);
 
-    if (!t && atomic_load(&e->count) < TOPICS_MAX && (t = topic_new(core, tenant, name))) {
-        if (stripe_add(s, &t->item, hash)) {
-            t->number = atomic_fetch_add(&e->count, 1);
-        } else {
-            free(t);
-            t = NULL;
-        }
+    if (!t && fresh && stripe_add(s, &fresh->item, hash))
+        t = fresh;
+    if (t) {
+        atomic_fetch_add(&t->refs, 1);
+        t->is_idle = false;
     }
     stripe_unlock(s);
     return t;
+}
+
+struct topic *topic_take(struct core *core, str tenant, str name, enum topic_fault *ret)
+{
+    struct topic *t = find_or_add(core->events, tenant, name, NULL);
+    enum topic_fault why = TOPIC_NO_MEMORY;
+
+    if (t)
+        return t;
+    struct topic *fresh = make_topic(core, tenant, name, &why);
+    t = find_or_add(core->events, tenant, name, fresh); /* another loop may have made it by now */
+    if (t != fresh)
+        topic_free(fresh);
+    if (!t)
+        *ret = why;
+    return t;
+}
+
+void topic_drop(struct topic *t)
+{
+    must(atomic_fetch_sub(&t->refs, 1) > 0);
+}
+
+uint64_t topic_last(struct core *core, str tenant, str name)
+{
+    uint64_t hash = hash_of(tenant, name);
+    struct stripe *s = stripe_lock(&core->events->map, hash);
+    const struct topic *t = find(core->events, s, hash, tenant, name);
+    uint64_t last = t ? t->last : 0;
+
+    stripe_unlock(s);
+    return last;
+}
+
+/* Nobody has ever seen a number of it, so that it may begin again at 1. */
+bool topic_forget(struct topic *t, struct stripe *s)
+{
+    bool is_used = t->last || t->next > 1 || t->pending || atomic_load(&t->refs);
+
+    if (is_used || !t->is_idle) {
+        t->is_idle = !is_used;
+        return false;
+    }
+    stripe_remove(s, &t->item);
+    topic_free(t);
+    return true;
 }
 
 str topic_name(const struct topic *t)
@@ -271,6 +358,13 @@ static void take_back(struct topic *t)
     t->has_failed = false;
 }
 
+/* Metrics name the first topics that have events: a number never changes. Under the lock. */
+static void note_use(struct topic *t)
+{
+    if (t->number == TOPIC_UNUSED)
+        t->number = atomic_fetch_add(&t->core->events->numbers, 1);
+}
+
 static void written(struct store_request *r)
 {
     struct publication *p = container_of(r, struct publication, request);
@@ -283,6 +377,7 @@ static void written(struct store_request *r)
     } else {
         t->bytes += p->event->stored.len;
         t->published++;
+        note_use(t);
         t->first = r->first > t->first ? r->first : t->first; /* answers may overtake each other */
         t->last = p->event->seq > t->last ? p->event->seq : t->last;
     }
@@ -365,10 +460,13 @@ void topic_end_trim(struct topic *t, uint64_t first, uint64_t bytes)
 static void load_topic(void *arg, struct store_topic name, struct store_head head)
 {
     struct core *core = arg;
-    struct topic *t = topic_of(core, name.tenant.id, name.name);
+    enum topic_fault why;
+    struct topic *t = topic_take(core, name.tenant.id, name.name, &why);
 
     if (!t)
         return;
+    topic_drop(t);
+    note_use(t);
     t->first = head.first;
     t->last = head.last;
     t->next = t->tail_first = head.last + 1;
@@ -387,7 +485,8 @@ bool events_open(struct core *core, struct diag *d)
     return store_each_topic(core->store, load_topic, core, d);
 }
 
-void events_each(struct core *core, void (*visit)(void *arg, struct topic *t), void *arg)
+void events_each(struct core *core, void (*visit)(void *arg, struct topic *t, struct stripe *s),
+                 void *arg)
 {
     for (size_t i = 0; i < STRIPES; i++) {
         struct stripe *s = &core->events->map.stripes[i];
@@ -395,25 +494,25 @@ void events_each(struct core *core, void (*visit)(void *arg, struct topic *t), v
         for (size_t b = 0; s->buckets && b <= s->mask; b++)
             for (struct stripe_item *at = s->buckets[b], *next; at; at = next) {
                 next = at->next;
-                visit(arg, container_of(at, struct topic, item));
+                visit(arg, container_of(at, struct topic, item), s);
             }
         pthread_mutex_unlock(&s->lock);
     }
 }
 
-static void free_topic(void *arg, struct topic *t)
+static void close_topic(void *arg, struct topic *t, struct stripe *s)
 {
     (void)arg;
+    (void)s;
     tail_forget(t);
-    free(t->branches);
-    free(t);
+    topic_free(t);
 }
 
 void events_close(struct core *core)
 {
     if (!core->events)
         return;
-    events_each(core, free_topic, NULL);
+    events_each(core, close_topic, NULL);
     stripe_deinit(&core->events->map);
     free(core->events);
     core->events = NULL;

@@ -17,6 +17,7 @@ struct topic;
 
 struct event_limits {
     uint64_t max_per_topic, max_bytes, max_age_ms;
+    uint64_t max_topics; /* of a tenant; 0: no limit */
 };
 
 /* Before the loops run. false: the store has something damaged; d says what. */
@@ -26,8 +27,15 @@ void events_close(struct core *core);
 /* Control thread. Of the generation in force. */
 void events_set_limits(struct core *core, const struct event_limits *limits);
 
-/* The topic, made when it is new; topics stay. NULL: no memory, or too many. */
-struct topic *topic_of(struct core *core, str tenant, str name);
+/* Why there is no topic. */
+enum topic_fault { TOPIC_NO_MEMORY, TOPIC_TENANT_FULL, TOPIC_NODE_FULL };
+/* The topic, made when it is new, and referenced. NULL: *ret says why. */
+struct topic *topic_take(struct core *core, str tenant, str name, enum topic_fault *ret);
+/* Any thread. One that never had an event is forgotten a while after its last reference; the others
+ * stay, since their numbers must not come again. */
+void topic_drop(struct topic *t);
+/* The sequence of its last event; 0: none, or no such topic. */
+uint64_t topic_last(struct core *core, str tenant, str name);
 str topic_name(const struct topic *t);
 str topic_tenant(const struct topic *t);
 

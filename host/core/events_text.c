@@ -1,5 +1,5 @@
 /* Topics and consumers as Prometheus text. The first max_series topics have their names, by the order of
- * their making, so that no counter ever goes back; the others are summed. */
+ * their first events, so that no counter ever goes back; the others are summed. */
 #include "base/check.h"
 #include "core/consumers.h"
 #include "core/core.h"
@@ -40,13 +40,16 @@ static void free_rows(struct rows *r)
     free(r->list);
 }
 
-static void look_at_topic(void *arg, struct topic *t)
+static void look_at_topic(void *arg, struct topic *t, struct stripe *s)
 {
     struct rows *r = arg;
     struct topic_counts n;
 
+    (void)s;
     topic_counts(t, &n);
     r->pending += n.pending;
+    if (n.number == TOPIC_UNUSED)
+        return;
     if (n.number < r->max) {
         struct row *row = add_row(r);
         row->tenant = str_dup(topic_tenant(t));
@@ -111,8 +114,7 @@ static void text_lag(struct core *core, size_t max, struct buf *out)
                   "# TYPE mig_gateway_event_lag gauge\n");
     for (size_t i = 0; i < r.count; i++) {
         const struct row *row = &r.list[i];
-        struct topic *t = topic_of(core, str_of(row->tenant), str_of(row->topic));
-        uint64_t last = t ? topic_range(t).last : 0;
+        uint64_t last = topic_last(core, str_of(row->tenant), str_of(row->topic));
         buf_addf(out, "mig_gateway_event_lag{tenant=\"%s\",topic=\"%s\",consumer=", row->tenant,
                  row->topic);
         buf_add_json(out, str_of(row->consumer)); // has neither quotes nor backslashes
@@ -135,6 +137,11 @@ void events_text(struct core *core, size_t max_series, struct buf *out)
     text_counter(&r, "events_replayed_total", "Those of them that were there before.", replayed,
                  out);
     text_lag(core, max_series, out);
+    buf_addf(out,
+             "# HELP mig_gateway_topics Topics that are known.\n"
+             "# TYPE mig_gateway_topics gauge\n"
+             "mig_gateway_topics %llu\n",
+             (unsigned long long)atomic_load(&core->events->count));
     buf_addf(out,
              "# HELP mig_gateway_pending_acks Accepted and not yet acknowledged.\n"
              "# TYPE mig_gateway_pending_acks gauge\n"

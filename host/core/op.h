@@ -198,6 +198,9 @@ bool retry_is_wished(const struct call_result *r);
 void op_give(struct op *op, const struct call_result *r);
 /* publish.c: the topic of a PUBLISH or SUBSCRIBE that the principal may use. */
 mig_status topic_of_op(struct op *op, str *ret);
+struct topic;
+/* publish.c: the same as events.h has it, as long as the op's memory. */
+mig_status take_topic(struct op *op, str name, struct topic **ret);
 /* subscribe.c: NULL: another kind of call. */
 struct op *op_of_subscription(struct call *c);
 str subscription_topic(const struct op *op);

@@ -31,6 +31,30 @@ mig_status topic_of_op(struct op *op, str *ret)
     return MIG_OK;
 }
 
+static void drop_topic(void *topic)
+{
+    topic_drop(topic);
+}
+
+mig_status take_topic(struct op *op, str name, struct topic **ret)
+{
+    static const struct {
+        const char *reason, *message;
+    } faults[] = {[TOPIC_NO_MEMORY] = {"memory", "no room for the topic"},
+                  [TOPIC_TENANT_FULL] = {"tenant_topics", "the tenant has too many topics"},
+                  [TOPIC_NODE_FULL] = {"topics", "the node has too many topics"}};
+    enum topic_fault why = TOPIC_NO_MEMORY;
+    struct topic *t = topic_take(op->core, op->header.tenant_id, name, &why);
+
+    if (t && arena_defer(op->arena, drop_topic, t)) {
+        *ret = t;
+        return MIG_OK;
+    }
+    if (t)
+        topic_drop(t);
+    return op_fail(op, MIG_BACKPRESSURE, faults[why].reason, faults[why].message);
+}
+
 static mig_status fail_store(struct op *op, mig_status status)
 {
     if (status == MIG_INVALID_REQUEST)
@@ -96,15 +120,17 @@ static str event_key(const struct op *op)
 static mig_status publish(struct op *op)
 {
     struct publishing *g = arena_zero(op->arena, sizeof *g);
+    struct topic *log = NULL;
     str topic = {NULL, 0};
 
     mig_status status = topic_of_op(op, &topic);
+    if (status == MIG_OK)
+        status = take_topic(op, topic, &log);
     if (status != MIG_OK)
         return status;
-    struct topic *log = g ? topic_of(op->core, op->header.tenant_id, topic) : NULL;
-    struct event *e = log ? event_of_op(op, event_key(op), op->payload) : NULL;
+    struct event *e = g ? event_of_op(op, event_key(op), op->payload) : NULL;
     if (!e)
-        return op_fail(op, MIG_BACKPRESSURE, "memory", "no room for the event or its topic");
+        return op_fail(op, MIG_BACKPRESSURE, "memory", "no room for the event");
     *g = (struct publishing){{.topic = log, .event = e, .done = published}, op};
     struct publication *p = &g->publication;
     p->request.loop = op->home;

@@ -158,10 +158,12 @@ struct sweep {
     size_t count, cap;
 };
 
-static void note(void *arg, struct topic *t)
+static void note(void *arg, struct topic *t, struct stripe *stripe)
 {
     struct sweep *s = arg;
 
+    if (topic_forget(t, stripe))
+        return;
     topic_forget_tail(t);
     if (s->count == s->cap) {
         size_t cap = s->cap ? s->cap * 2 : 64;
@@ -194,6 +196,7 @@ void events_set_limits(struct core *core, const struct event_limits *limits)
     atomic_store(&e->max_per_topic, limits->max_per_topic);
     atomic_store(&e->max_bytes, limits->max_bytes);
     atomic_store(&e->max_age_ms, limits->max_age_ms);
+    atomic_store(&e->max_topics, limits->max_topics);
     if (!timer_is_running(&e->sweep))
         loop_timer(core->control, &e->sweep, SWEEP_MS, sweep);
 }

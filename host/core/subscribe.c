@@ -579,9 +579,9 @@ mig_status stage_subscribe(struct op *op)
     mig_status status = read_wish(op, s, &w);
     if (status != MIG_OK)
         return status;
-    s->topic = topic_of(op->core, op->header.tenant_id, w.topic);
-    if (!s->topic)
-        return op_fail(op, MIG_BACKPRESSURE, "memory", "too many topics");
+    status = take_topic(op, w.topic, &s->topic);
+    if (status != MIG_OK)
+        return status;
     s->rate = op->gen->policy.replay_rate;
     s->tokens = (double)s->rate;
     s->refilled_ms = loop_now_ms(op->home);

@@ -25,8 +25,9 @@ struct tenant_quota {
 struct tenant {
     struct stripe_item item;
     _Atomic uint64_t inflight;
-    _Atomic uint64_t done; /* successful invocations since the first start */
-    _Atomic uint64_t rate; /* word of mig.rate_limit_tenant_rps             */
+    _Atomic uint64_t topics; /* that events.c knows                              */
+    _Atomic uint64_t done;   /* successful invocations since the first start */
+    _Atomic uint64_t rate;   /* word of mig.rate_limit_tenant_rps             */
     _Atomic bool has_quota, is_registered;
     struct tenant_quota quota;
     _Atomic(struct usage_cell *) cells[TENANT_CELLS]; /* usage.c: lists that only grow */

@@ -449,7 +449,8 @@ static void apply_live(struct reloader *r, const struct settings *s)
     modules_set_unmap(r->modules, !strcmp(s->unmap, "when-clean"));
     events_set_limits(core, &(struct event_limits){(uint64_t)s->event_max_per_topic,
                                                    (uint64_t)s->event_max_bytes,
-                                                   (uint64_t)s->event_max_age_s * 1000});
+                                                   (uint64_t)s->event_max_age_s * 1000,
+                                                   (uint64_t)s->event_max_topics});
     idem_set_limits(core->idem, (uint64_t)s->idempotency_max, (uint64_t)s->idempotency_max_bytes);
     kv_set_limits(core->kv, &(struct kv_limits){(uint64_t)s->kv_max_bytes, (uint64_t)s->kv_max_keys,
                                                 (uint64_t)s->kv_max_value_bytes});

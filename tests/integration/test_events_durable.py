@@ -192,6 +192,34 @@ def test_a_position_has_its_time(durable):
         assert messages(s, 1)[0]["sequence"] == 1
 
 
+def test_a_tenant_has_so_many_topics(durable):
+    """Those it has go on, others have their own, and a restart counts them again."""
+    def refused(r):
+        assert r.status == 429
+        assert r.json["header"]["tenant_id"] == "acme"
+        error = r.json["error"]
+        assert error["code"] == "MIG_BACKPRESSURE" and error["retryable"] is True
+        assert error["details"]["reason"] == "tenant_topics"
+
+    how = {"mig.event_max_topics_per_tenant": 2}
+    d = durable(**how)
+    fill(d, "cap.a", 1)
+    fill(d, "cap.b", 1)
+    refused(publish(d, "cap.c"))
+    with subscribe(d, "cap.c") as s:
+        refused(s)
+    assert fill(d, "cap.a", 1) == [2]
+    assert fill(d, "cap.c", 1, tenant="other") == [1]
+    end(d)
+    d = durable(**how)
+    refused(publish(d, "cap.c"))
+    assert fill(d, "cap.a", 1) == [3]
+    d.write_settings(**{"mig.event_max_topics_per_tenant": 3})
+    assert d.http.reload().status == 200
+    assert fill(d, "cap.c", 1) == [1]
+    refused(publish(d, "cap.d"))
+
+
 def test_memory_forgets_but_works(migd):
     for _ in range(2):
         d = migd()

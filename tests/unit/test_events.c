@@ -1,4 +1,5 @@
 #include "topic_world.h"
+#include "core/tenants.h"
 
 enum { TAIL = 256, TAIL_BYTES = 1 << 20 };
 
@@ -40,13 +41,14 @@ static void apart_body(void)
                 {S("acm"), S("ea.b")},
                 {S("other"), S("a.b")}};
     struct topic *made[countof(keys)];
+    enum topic_fault why;
 
     for (size_t i = 0; i < countof(keys); i++) {
-        made[i] = topic_of(w.core, keys[i].tenant, keys[i].name);
+        made[i] = topic_take(w.core, keys[i].tenant, keys[i].name, &why);
         publish_many(made[i], i + 1, 10, 0);
     }
     for (size_t i = 0; i < countof(keys); i++) {
-        assert_ptr_equal(topic_of(w.core, keys[i].tenant, keys[i].name), made[i]);
+        assert_ptr_equal(topic_take(w.core, keys[i].tenant, keys[i].name, &why), made[i]);
         assert_true(str_eq(topic_name(made[i]), keys[i].name));
         assert_true(str_eq(topic_tenant(made[i]), keys[i].tenant));
         check_range(made[i], 1, i + 1);
@@ -204,6 +206,92 @@ static void what_nobody_reads_is_not_kept_in_memory(void **state)
     world_run(forget_body, 0);
 }
 
+/* --- what is known of topics ---------------------------------------------------------------------- */
+
+static void unused_body(void)
+{
+    struct topic *t = topic("never.used"), *busy = topic("is.busy"), *had = topic("had.one");
+
+    limits(0, 0, 1);
+    publish_old(had, 10, 60000);
+    topic_drop(t);
+    topic_drop(had);
+    sweep();
+    assert_int_equal(stats().topics, 3); /* it takes a while */
+    assert_ptr_equal(topic("never.used"), t);
+    topic_drop(t);
+    sweep();
+    assert_int_equal(stats().topics, 3); /* and begins anew */
+    sweep();
+    assert_int_equal(stats().topics, 2);
+    assert_int_equal(atomic_load(&tenant_of(w.core->tenants, S("acme"))->topics), 2);
+    assert_int_equal(publish(topic("never.used")), 1);
+    check_range(topic("had.one"), 2, 1);
+    assert_int_equal(publish(topic("had.one")), 2); /* its number did not come again */
+    assert_ptr_equal(topic("is.busy"), busy);
+    reopen_data();
+    assert_int_equal(stats().topics, 2);
+    assert_int_equal(topic_last(w.core, S("acme"), S("had.one")), 2);
+    assert_int_equal(topic_last(w.core, S("acme"), S("no.such")), 0);
+    assert_int_equal(stats().topics, 2);
+}
+
+static void what_never_had_an_event_is_forgotten(void **state)
+{
+    (void)state;
+    world_run(unused_body, 0);
+}
+
+static void failing_body(void)
+{
+    struct topic *t = topic("a.b");
+    struct note n;
+
+    limits(0, 0, 3600000);
+    assert_int_equal(begin(&n, t, 100000, 0), MIG_OK);
+    topic_drop(t);
+    for (int i = 0; i < 3; i++) { /* the append has no answer yet */
+        struct timer *timer = &w.core->events->sweep;
+        timer->fn(timer);
+    }
+    assert_int_equal(stats().topics, 1);
+    pump();
+    assert_int_equal(end(&n), 0);
+    sweep();
+    sweep();
+    assert_int_equal(stats().topics, 0);
+}
+
+static void what_could_not_be_stored_does_not_keep_a_topic(void **state)
+{
+    (void)state;
+    world_run(failing_body, 20000);
+}
+
+static void cap_body(void)
+{
+    enum topic_fault why = TOPIC_NO_MEMORY;
+
+    events_set_limits(w.core, &(struct event_limits){.max_age_ms = 3600000, .max_topics = 2});
+    struct topic *a = topic("a"), *b = topic("b");
+    assert_null(topic_take(w.core, S("acme"), S("c"), &why));
+    assert_int_equal(why, TOPIC_TENANT_FULL);
+    assert_ptr_equal(topic("a"), a);
+    assert_non_null(topic_take(w.core, S("other"), S("c"), &why));
+    assert_int_equal(publish(a), 1);
+    topic_drop(b);
+    sweep();
+    sweep();
+    assert_non_null(topic("c"));
+    assert_null(topic_take(w.core, S("acme"), S("b"), &why));
+}
+
+static void a_tenant_has_so_many_topics(void **state)
+{
+    (void)state;
+    world_run(cap_body, 0);
+}
+
 /* --- readers ------------------------------------------------------------------------------------- */
 
 static void wake_body(void)
@@ -273,6 +361,9 @@ int main(void)
         T(nothing_new_is_taken_until_a_failure_is_settled),
         T(the_youngest_events_stay_in_memory),
         T(what_nobody_reads_is_not_kept_in_memory),
+        T(what_never_had_an_event_is_forgotten),
+        T(what_could_not_be_stored_does_not_keep_a_topic),
+        T(a_tenant_has_so_many_topics),
         T(readers_are_woken_until_they_leave),
         T(a_burst_wakes_at_least_once),
     };

@@ -2,6 +2,7 @@
 #include "core_world.h"
 #include "base/clock.h"
 #include "core/op.h"
+#include "core/tenants.h"
 
 #include <sched.h>
 
@@ -148,8 +149,9 @@ static void publish(unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         struct publication *p = calloc(1, sizeof *p);
+        enum topic_fault why;
         *p = (struct publication){
-            .topic = topic_of(w.core, S("acme"), S("a.b")),
+            .topic = topic_take(w.core, S("acme"), S("a.b"), &why),
             .event = event_of_record(&(struct store_record){0, clock_wall_ms(), S(""), S("id"),
                                                             S("\x08\0\0\0{\"meta\":{\"a\":1{}")}),
             .done = published};
@@ -412,6 +414,60 @@ static void what_was_trimmed_is_a_gap(void **state)
     run(MIG_EXEC_LOOP, gap_body);
 }
 
+static void sweep_twice(void)
+{
+    struct timer *t = &w.core->events->sweep;
+
+    for (int i = 0; i < 2; i++)
+        t->fn(t);
+}
+
+static uint64_t topics(void)
+{
+    struct events_stats s;
+
+    events_stats(w.core, &s);
+    return s.topics;
+}
+
+static void idle_body(void)
+{
+    events_set_limits(w.core, &(struct event_limits){.max_age_ms = 3600000});
+    subscribe("{}");
+    sweep_twice();
+    assert_int_equal(topics(), 1);
+    publish(1);
+    check_seen(1, (uint64_t[]){1});
+    client_leaves();
+    b = (struct binding){0};
+    subscribe("{\"resume_cursor\":\"x\"}");
+    client_leaves();
+    sweep_twice();
+    assert_int_equal(topics(), 1); /* there is an event */
+}
+
+static void a_reader_keeps_its_topic(void **state)
+{
+    (void)state;
+    on_both(idle_body);
+}
+
+static void left_body(void)
+{
+    events_set_limits(w.core, &(struct event_limits){.max_age_ms = 3600000, .max_topics = 1});
+    subscribe("{}");
+    client_leaves();
+    sweep_twice();
+    assert_int_equal(topics(), 0);
+    assert_int_equal(atomic_load(&tenant_of(w.core->tenants, S("acme"))->topics), 0);
+}
+
+static void who_only_listened_leaves_no_topic(void **state)
+{
+    (void)state;
+    on_both(left_body);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -422,6 +478,8 @@ int main(void)
         T(a_client_may_leave_while_something_is_offered),
         T(a_binding_may_say_that_the_client_is_gone),
         T(what_was_trimmed_is_a_gap),
+        T(a_reader_keeps_its_topic),
+        T(who_only_listened_leaves_no_topic),
     };
     return RUN(tests);
 }

@@ -21,7 +21,8 @@ static inline void noted(struct publication *p, mig_status status)
 
 static inline struct topic *topic(const char *name)
 {
-    struct topic *t = topic_of(w.core, S("acme"), str_of(name));
+    enum topic_fault why;
+    struct topic *t = topic_take(w.core, S("acme"), str_of(name), &why);
 
     assert_non_null(t);
     return t;
