@@ -139,6 +139,27 @@ static bool push(struct memory_store *m, struct log *l, const struct store_reque
     return true;
 }
 
+static void drop_last(struct memory_store *m, struct log *l)
+{
+    struct entry *e = *slot(l, l->last--);
+
+    l->bytes -= entry_bytes(e);
+    memory_give(m, sizeof *e + entry_bytes(e));
+    free(e);
+}
+
+/* Under the lock of the log's stripe: the one place where another lock is taken below one. Values never
+ * lock logs. */
+static void put_with(struct memory_store *m, struct store_request *r, struct log *l,
+                     uint64_t now_ms)
+{
+    memory_put(m, r->with, now_ms);
+    if (!r->with->status)
+        return;
+    drop_last(m, l);
+    store_fail(r, r->with->status, r->with->reason);
+}
+
 static void append_locked(struct memory_store *m, struct store_request *r, struct place *p)
 {
     uint64_t last = p->log ? p->log->last : 0;
@@ -159,8 +180,9 @@ void memory_append(struct memory_store *m, struct store_request *r, uint64_t now
 {
     struct place p = lock(m, r);
 
-    (void)now_ms;
     append_locked(m, r, &p);
+    if (r->with && !r->status)
+        put_with(m, r, p.log, now_ms);
     mig_status status = r->status;
     answer_head(r, p.log);
     r->status = status;

@@ -273,6 +273,21 @@ static void answer_head(struct store_request *r, const struct tally *y)
     r->last = y ? y->now.last : 0;
 }
 
+/* The value that goes with a record. What refuses it refuses both. */
+static int put_with(struct sqlite_store *s, struct store_request *r)
+{
+    struct store_request *with = r->with;
+
+    if (!with)
+        return SQLITE_OK;
+    with->status = MIG_OK;
+    with->reason = NULL;
+    int fault = put(s, with);
+    if (!fault && with->status)
+        store_fail(r, with->status, with->reason);
+    return fault;
+}
+
 static int append(struct sqlite_store *s, struct store_request *r)
 {
     struct tallies *t = &s->writer.tallies;
@@ -293,7 +308,10 @@ static int append(struct sqlite_store *s, struct store_request *r)
     if (!y)
         return SQLITE_NOMEM;
     tally_change(t, y);
-    int fault = write_record(&s->writer.db, r, y->id);
+    int fault = put_with(s, r);
+    if (fault || r->status)
+        return fault;
+    fault = write_record(&s->writer.db, r, y->id);
     y->now.last = r->in;
     y->now.bytes += r->key.len + r->event_id.len + r->bytes_in.len;
     answer_head(r, y);

@@ -175,6 +175,8 @@ int tally_load(struct sqlite_store *s, struct db *db)
 
 static int write_topic(struct db *db, const struct tally *y)
 {
+    if (!y->now.last) // its first record was refused
+        return SQLITE_OK;
     sqlite3_stmt *q = db_use(db, SQL_TOPIC_PUT);
     struct store_tenant tenant = {tenant_of(y)};
 

@@ -34,10 +34,10 @@ static bool fits(str s, size_t min, size_t max)
 }
 
 /* Clears the last answer. NULL: the request is still out, which is a bug of the caller. */
-static struct store_request *begin(struct store_request *r, enum store_op op,
-                                   struct store_tenant tenant, str name)
+static struct store_request *fill(struct store_request *r, enum store_op op,
+                                  struct store_tenant tenant, str name)
 {
-    if (broken(r->is_waiting) || broken(!r->loop || !r->done))
+    if (broken(r->is_waiting))
         return NULL;
     store_read_done(r);
     *r = (struct store_request){.loop = r->loop, .done = r->done};
@@ -47,23 +47,46 @@ static struct store_request *begin(struct store_request *r, enum store_op op,
     return r;
 }
 
+static struct store_request *begin(struct store_request *r, enum store_op op,
+                                   struct store_tenant tenant, str name)
+{
+    return broken(!r->loop || !r->done) ? NULL : fill(r, op, tenant, name);
+}
+
+static bool is_sound(const struct store *s, const struct store_request *r, size_t name_min)
+{
+    return fits(r->tenant.id, 1, STORE_TENANT_MAX) && fits(r->name, name_min, STORE_NAME_MAX) &&
+           fits(r->key, 0, STORE_NAME_MAX) && fits(r->event_id, 0, STORE_NAME_MAX) &&
+           fits(r->bytes_in, 0, BYTES_MAX) && r->bytes_in.len <= s->settings.max_value_bytes;
+}
+
+static bool is_space(enum store_space space)
+{
+    return (int)space > 0 && space < STORE_SPACES;
+}
+
+static void set_waiting(struct store_request *r, bool is_waiting)
+{
+    r->is_waiting = is_waiting;
+    if (r->with)
+        r->with->is_waiting = is_waiting;
+}
+
 static mig_status submit(struct store *s, struct store_request *r, size_t name_min)
 {
-    if (!fits(r->tenant.id, 1, STORE_TENANT_MAX) || !fits(r->name, name_min, STORE_NAME_MAX) ||
-        !fits(r->key, 0, STORE_NAME_MAX) || !fits(r->event_id, 0, STORE_NAME_MAX) ||
-        !fits(r->bytes_in, 0, BYTES_MAX) || r->bytes_in.len > s->settings.max_value_bytes)
+    if (!is_sound(s, r, name_min))
         return MIG_INVALID_REQUEST;
-    r->is_waiting = true;
+    set_waiting(r, true);
     mig_status status = s->driver->submit(s, r);
     if (status)
-        r->is_waiting = false;
+        set_waiting(r, false);
     return status;
 }
 
 static mig_status submit_key(struct store *s, struct store_request *r, enum store_space space,
                              size_t name_min)
 {
-    if ((int)space <= 0 || space >= STORE_SPACES)
+    if (!is_space(space))
         return MIG_INVALID_REQUEST;
     r->space = (uint8_t)space;
     return submit(s, r, name_min);
@@ -76,15 +99,30 @@ mig_status store_get(struct store *s, struct store_request *r, struct store_key 
     return submit_key(s, r, key.space, 1);
 }
 
+static void fill_put(struct store_request *r, str value, uint64_t expect, uint64_t expires_at_ms)
+{
+    r->bytes_in = value;
+    r->in = expect;
+    r->at_ms = expires_at_ms;
+}
+
 mig_status store_put(struct store *s, struct store_request *r, struct store_key key, str value,
                      uint64_t expect, uint64_t expires_at_ms)
 {
     if (!begin(r, OP_PUT, key.tenant, key.name))
         return MIG_E_ARG;
-    r->bytes_in = value;
-    r->in = expect;
-    r->at_ms = expires_at_ms;
+    fill_put(r, value, expect, expires_at_ms);
     return submit_key(s, r, key.space, 1);
+}
+
+mig_status store_prepare_put(struct store *s, struct store_request *r, struct store_key key,
+                             str value, uint64_t expect, uint64_t expires_at_ms)
+{
+    if (!fill(r, OP_PUT, key.tenant, key.name))
+        return MIG_E_ARG;
+    fill_put(r, value, expect, expires_at_ms);
+    r->space = (uint8_t)key.space;
+    return is_space(key.space) && is_sound(s, r, 1) ? MIG_OK : MIG_INVALID_REQUEST;
 }
 
 mig_status store_delete(struct store *s, struct store_request *r, struct store_key key,
@@ -133,8 +171,17 @@ mig_status store_count(struct store *s, struct store_request *r, struct store_te
 mig_status store_append(struct store *s, struct store_request *r, struct store_topic topic,
                         const struct store_record *record)
 {
-    if (!begin(r, OP_APPEND, topic.tenant, topic.name))
+    return store_append_with(s, r, topic, record, NULL);
+}
+
+mig_status store_append_with(struct store *s, struct store_request *r, struct store_topic topic,
+                             const struct store_record *record, struct store_request *with)
+{
+    bool is_put = !with || (with->op == OP_PUT && !with->is_waiting);
+
+    if (broken(!is_put) || !begin(r, OP_APPEND, topic.tenant, topic.name))
         return MIG_E_ARG;
+    r->with = with;
     r->in = record->seq;
     r->at_ms = record->at_ms;
     r->key = record->key;
@@ -175,7 +222,7 @@ static void deliver(struct task *t)
 {
     struct store_request *r = container_of(t, struct store_request, task);
 
-    r->is_waiting = false;
+    set_waiting(r, false);
     r->done(r);
 }
 
@@ -197,7 +244,9 @@ void store_fail(struct store_request *r, mig_status status, const char *reason)
 
 size_t store_request_size(const struct store_request *r)
 {
-    return sizeof *r + r->bytes_in.len + r->key.len + r->event_id.len + r->name.len;
+    size_t with = r->with ? store_request_size(r->with) : 0;
+
+    return sizeof *r + r->bytes_in.len + r->key.len + r->event_id.len + r->name.len + with;
 }
 
 /* What lies in the block before each row's texts. */

@@ -120,6 +120,7 @@ struct store_request {
     uint64_t in, at_ms;
     uint32_t max_records;
     size_t max_bytes;
+    struct store_request *with; /* append: the value that goes with it */
 };
 
 /* --- values ------------------------------------------------------------------------------------- */
@@ -131,6 +132,9 @@ mig_status store_get(struct store *s, struct store_request *r, struct store_key 
  * [any] */
 mig_status store_put(struct store *s, struct store_request *r, struct store_key key, str value,
                      uint64_t expect, uint64_t expires_at_ms);
+/* Makes r the value of a store_append_with(), which need not follow; it needs neither loop nor done. [any] */
+mig_status store_prepare_put(struct store *s, struct store_request *r, struct store_key key,
+                             str value, uint64_t expect, uint64_t expires_at_ms);
 /* MIG_NOT_FOUND: absent; MIG_VERSION_MISMATCH as above. [any] */
 mig_status store_delete(struct store *s, struct store_request *r, struct store_key key,
                         uint64_t expect);
@@ -153,6 +157,11 @@ mig_status store_count(struct store *s, struct store_request *r, struct store_te
  * repeat, a gap, or one before it in the queue has failed. MIG_BACKPRESSURE: too many topics. [any] */
 mig_status store_append(struct store *s, struct store_request *r, struct store_topic topic,
                         const struct store_record *record);
+/* The same, and in the same transaction the value of store_prepare_put(): both are there, or neither,
+ * also after a crash. What refuses one of them refuses both; r's answer says what it was. `with` is out as
+ * long as r is, and its done does not run; when r is answered MIG_OK, with->revision is the value's. */
+mig_status store_append_with(struct store *s, struct store_request *r, struct store_topic topic,
+                             const struct store_record *record, struct store_request *with);
 /* Records with a number above after_seq, in order. store_next_record() gives them; first and last say
  * what there is. max_bytes does not hold for the first one. MIG_NOT_FOUND: no such topic.
  * MIG_INTERNAL: record r->number is damaged or missing; those before it were given by the read before,

@@ -294,6 +294,75 @@ static void a_log_takes_only_the_next_number(void **state)
     assert_string_equal(text, "1 one,2 two");
 }
 
+/* A record of topic "t" and, with it, the value "with" of acme. */
+static mig_status append_with(uint64_t seq, const char *value, uint64_t expect,
+                              uint64_t *ret_revision)
+{
+    struct asked a;
+    struct store_request with = {0};
+    const struct store_record record = {seq, 1000 + seq, S("key"), S("id"), S("e")};
+
+    assert_int_equal(store_prepare_put(world.s, &with, key(ACME, "with"), str_of(value), expect, 0),
+                     MIG_OK);
+    mig_status st = asked_wait(
+        &a, store_append_with(world.s, &asked_init(&a)->r, topic(ACME, "t"), &record, &with));
+    *ret_revision = with.revision;
+    asked_deinit(&a);
+    return st;
+}
+
+/* How far the topic is, and what the value is. */
+static void check_both(uint64_t last, const char *value)
+{
+    struct store_head h;
+    char there[64];
+
+    assert_int_equal(head(topic(ACME, "t"), &h), last ? MIG_OK : MIG_NOT_FOUND);
+    assert_int_equal(h.last, last);
+    assert_int_equal(get(key(ACME, "with"), there, NULL), *value ? MIG_OK : MIG_NOT_FOUND);
+    assert_string_equal(there, value);
+}
+
+static void a_record_and_its_value_are_written_or_neither(void **state)
+{
+    uint64_t revision, there;
+
+    (void)state;
+    store_set_limit(world.s, STORE_KV, 0, 8);
+    assert_int_equal(append_with(1, "much too long", 0, &revision), MIG_BACKPRESSURE);
+    check_both(0, "");
+    assert_int_equal(stats().topics, world.driver == SQLITE ? 0 : 1);
+    assert_int_equal(append_with(2, "gap", 0, &revision), MIG_VERSION_MISMATCH);
+    check_both(0, "");
+    assert_int_equal(append_with(1, "one", 0, &revision), MIG_OK);
+    check_both(1, "one");
+    assert_int_equal(get(key(ACME, "with"), NULL, &there), MIG_OK);
+    assert_int_equal(there, revision);
+    assert_int_equal(append_with(2, "new", 0, &revision), MIG_VERSION_MISMATCH); /* it is there */
+    check_both(1, "one");
+    assert_int_equal(append_with(1, "old", STORE_ANY, &revision), MIG_VERSION_MISMATCH);
+    check_both(1, "one");
+    assert_int_equal(append_with(2, "two", STORE_ANY, &revision), MIG_OK);
+    check_both(2, "two");
+    count_of(ACME, 1, 7);
+    if (reopen())
+        check_both(2, "two");
+}
+
+static void a_value_beside_a_record_is_checked_as_any_other(void **state)
+{
+    struct store_request with = {0};
+
+    (void)state;
+    assert_int_equal(store_prepare_put(world.s, &with, key(ACME, ""), S("v"), 0, 0),
+                     MIG_INVALID_REQUEST);
+    assert_int_equal(store_prepare_put(world.s, &with, store_key(ACME, (enum store_space)0, S("n")),
+                                       S("v"), 0, 0),
+                     MIG_INVALID_REQUEST);
+    assert_int_equal(store_prepare_put(world.s, &with, key(ACME, "n"), S("v"), 0, 0), MIG_OK);
+    assert_int_equal(get(key(ACME, "n"), NULL, NULL), MIG_NOT_FOUND); /* it need not be used */
+}
+
 static void a_read_obeys_its_limits(void **state)
 {
     static const struct {
@@ -576,6 +645,8 @@ int main(void)
         TD(a_full_space_refuses_but_sweeps_first),
         TD(what_has_expired_is_removed_in_passing),
         TD(a_log_takes_only_the_next_number),
+        TD(a_record_and_its_value_are_written_or_neither),
+        TD(a_value_beside_a_record_is_checked_as_any_other),
         TD(a_read_obeys_its_limits),
         TD(numbers_never_come_again),
         TD(a_long_trim_ends),

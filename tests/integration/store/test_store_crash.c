@@ -1,5 +1,6 @@
 /* A child writes and says what was acknowledged; it is killed with SIGKILL at any moment; all it said
- * must be there. The numbers go on where they stopped. */
+ * must be there. The numbers go on where they stopped. Each record brings a value along that says its
+ * number: it is the value of the last record, whatever was acknowledged. */
 #include "test_store.h"
 
 #include <errno.h>
@@ -41,14 +42,29 @@ static str payload(uint32_t which, uint64_t seq, char out[4096])
 /* --- the child ------------------------------------------------------------------------------------ */
 
 struct work {
-    struct store_request r;
+    struct store_request r, with;
     uint32_t kind, which;
-    char bytes[4096];
+    char bytes[4096], number[24];
 };
 
 static int out_fd;
 static uint64_t next[KINDS][TOPICS];
 static struct work works[WRITERS];
+
+static struct store_key beside(uint32_t which)
+{
+    static const char *const names[TOPICS] = {"beside-a", "beside-b", "beside-c", "beside-d"};
+    return key(OTHER, names[which]);
+}
+
+static mig_status append_both(struct work *w, const struct store_record *record)
+{
+    int len = snprintf(w->number, sizeof w->number, "%llu", (unsigned long long)record->seq);
+
+    must(store_prepare_put(world.s, &w->with, beside(w->which), (str){w->number, (size_t)len},
+                           STORE_ANY, 0) == MIG_OK);
+    return store_append_with(world.s, &w->r, topic_of(w->which), record, &w->with);
+}
 
 static void submit(struct work *w)
 {
@@ -57,7 +73,7 @@ static void submit(struct work *w)
 
     if (w->kind == 0) {
         record.bytes = payload(w->which, n, w->bytes);
-        must(store_append(world.s, &w->r, topic_of(w->which), &record) == MIG_OK);
+        must(append_both(w, &record) == MIG_OK);
     } else if (w->kind == 1) {
         int len = snprintf(w->bytes, sizeof w->bytes, "%llu", (unsigned long long)n);
         must(store_put(world.s, &w->r, key(ACME, "abcd" + w->which), (str){w->bytes, (size_t)len},
@@ -191,8 +207,12 @@ static void verify_numbers(struct known *known, uint32_t which)
 {
     char value[64];
     uint64_t sum;
+    struct store_head h;
     uint64_t *put_last = &known->acknowledged[1][which], *added = &known->acknowledged[2][which];
 
+    bool is_there = head(topic_of(which), &h) == MIG_OK;
+    assert_int_equal(get(beside(which), value, NULL), is_there ? MIG_OK : MIG_NOT_FOUND);
+    assert_int_equal(is_there ? strtoull(value, NULL, 10) : 0, h.last);
     if (*put_last) {
         assert_int_equal(get(key(ACME, "abcd" + which), value, NULL), MIG_OK);
         uint64_t there = strtoull(value, NULL, 10);
