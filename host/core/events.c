@@ -392,20 +392,32 @@ static void written(struct store_request *r)
     p->done(p, r->status);
 }
 
+/* Under the lock. */
+static mig_status append(struct publication *p)
+{
+    struct topic *t = p->topic;
+    struct event *e = p->event;
+    struct store_request *with = NULL;
+
+    if (t->has_failed)
+        return MIG_UNAVAILABLE;
+    e->seq = t->next;
+    mig_status status = p->numbered ? p->numbered(p, &with) : MIG_OK;
+    if (status != MIG_OK)
+        return status;
+    const struct store_record record = {e->seq, e->at_ms, e->key, e->event_id, e->stored};
+    p->request.done = written;
+    return store_append_with(t->core->store, &p->request,
+                             store_topic((struct store_tenant){t->tenant}, t->name), &record, with);
+}
+
 mig_status topic_publish(struct publication *p)
 {
     struct topic *t = p->topic;
     struct event *e = p->event;
     struct stripe *s = lock(t);
-    mig_status status = MIG_UNAVAILABLE;
+    mig_status status = append(p);
 
-    p->request.done = written;
-    if (!t->has_failed) {
-        e->seq = t->next;
-        const struct store_record record = {e->seq, e->at_ms, e->key, e->event_id, e->stored};
-        status = store_append(t->core->store, &p->request,
-                              store_topic((struct store_tenant){t->tenant}, t->name), &record);
-    }
     if (status == MIG_OK) {
         t->next++;
         t->pending++;

@@ -49,6 +49,9 @@ struct publication {
     struct topic *topic;
     struct event *event; /* the publication's reference                     */
     struct store_request request;
+    /* NULL, or: the event has its number, which the log may still refuse. *ret_with: a value to be stored
+     * with it, or NULL. Anything but MIG_OK is what topic_publish() says. Under the topic's lock. */
+    mig_status (*numbered)(struct publication *p, struct store_request **ret_with);
     void (*done)(struct publication *p, mig_status status); /* on request.loop; seq is in event */
 };
 /* MIG_OK: done will run. MIG_BACKPRESSURE, MIG_UNAVAILABLE: nothing was taken. Loop of the request. */

@@ -166,10 +166,25 @@ static void tell(struct idem_ticket *t)
     loop_post(t->home, &t->task);
 }
 
+static void forget_row(struct idem_ticket *t)
+{
+    free(t->row);
+    t->row = NULL;
+}
+
+static void forget_result(struct idem_ticket *t)
+{
+    forget_row(t);
+    idem_result_unref(t->result);
+    t->result = NULL;
+}
+
 void idem_abandon(struct idem_ticket *t)
 {
     struct idem_entry *e = t->entry;
     struct idem_ticket *next = NULL;
+
+    forget_result(t);
     struct stripe *s = stripe_lock(&t->idem->map, e->item.hash);
 
     t->entry = NULL;
@@ -187,7 +202,7 @@ void idem_abandon(struct idem_ticket *t)
 }
 
 /* Everybody may know. */
-static void publish(struct idem_ticket *t, uint64_t now_ms, uint64_t expires_ms, uint64_t revision)
+static void publish(struct idem_ticket *t, uint64_t now_ms, uint64_t revision)
 {
     struct idem *i = t->idem;
     struct idem_entry *e = t->entry;
@@ -195,7 +210,7 @@ static void publish(struct idem_ticket *t, uint64_t now_ms, uint64_t expires_ms,
 
     struct stripe *s = stripe_lock(&i->map, e->item.hash);
     e->result = result_ref(t->result);
-    e->expires_ms = expires_ms;
+    e->expires_ms = t->expires_ms;
     e->revision = revision;
     list_take(&waiting, &e->waiting);
     for (struct list *l = waiting.next; l != &waiting; l = l->next)
@@ -217,49 +232,84 @@ static void publish(struct idem_ticket *t, uint64_t now_ms, uint64_t expires_ms,
     idem_trim(i, now_ms);
 }
 
+static void settle(struct idem_ticket *t, uint64_t now_ms, uint64_t revision)
+{
+    forget_row(t);
+    publish(t, now_ms, revision);
+    t->stored(t);
+}
+
+static void note_unstored(struct idem *i, const char *why)
+{
+    atomic_fetch_add_explicit(&i->unstored, 1, memory_order_relaxed);
+    log_warn("idempotency.unstored", F_Z("why", why ? why : "refused"));
+}
+
 static void row_stored(struct store_request *r)
 {
     struct idem_ticket *t = container_of(r, struct idem_ticket, request);
-    uint64_t expires_ms = idem_row_expires(t->row);
 
-    free(t->row);
-    t->row = NULL;
-    if (r->status != MIG_OK) {
-        atomic_fetch_add_explicit(&t->idem->unstored, 1, memory_order_relaxed);
-        log_warn("idempotency.unstored", F_Z("why", r->reason ? r->reason : "refused"));
-    }
-    publish(t, clock_wall_ms(), expires_ms, r->status == MIG_OK ? r->revision : 0);
-    t->stored(t);
+    if (r->status != MIG_OK)
+        note_unstored(t->idem, r->reason);
+    settle(t, clock_wall_ms(), r->status == MIG_OK ? r->revision : 0);
+}
+
+/* The result and, with a store, its row. */
+static bool make_result(struct idem_ticket *t, const struct call_result *r, uint64_t now_ms,
+                        uint64_t expires_ms, struct idem_row *ret_row)
+{
+    const struct idem_entry *e = t->entry;
+
+    t->expires_ms = expires_ms;
+    t->result = result_of(r);
+    if (t->result && t->idem->store)
+        t->row = idem_row_write(ret_row, &e->key, e->fingerprint, &t->result->result, now_ms);
+    if (t->result && (t->row || !t->idem->store))
+        return true;
+    forget_result(t);
+    return false;
 }
 
 bool idem_finish(struct idem_ticket *t, const struct call_result *r, uint64_t now_ms,
                  uint64_t expires_ms)
 {
-    struct idem *i = t->idem;
-    struct idem_entry *e = t->entry;
+    struct store *store = t->idem->store;
     struct idem_row row;
 
-    t->result = result_of(r);
-    if (t->result && i->store)
-        t->row =
-            idem_row_write(&row, &e->key, e->fingerprint, &t->result->result, now_ms, expires_ms);
-    if (!t->result || (i->store && !t->row)) {
-        idem_result_unref(t->result);
-        t->result = NULL;
+    if (!make_result(t, r, now_ms, expires_ms, &row))
         return false;
-    }
-    if (!i->store) {
-        publish(t, now_ms, expires_ms, 0);
-        t->stored(t);
+    if (!store) {
+        settle(t, now_ms, 0);
         return true;
     }
     t->request = (struct store_request){.loop = t->home, .done = row_stored};
-    mig_status status = store_put(i->store, &t->request, row.key, row.value, STORE_ANY, expires_ms);
+    mig_status status = store_put(store, &t->request, row.key, row.value, STORE_ANY, expires_ms);
     if (status != MIG_OK) {
         t->request.status = status;
         row_stored(&t->request);
     }
     return true;
+}
+
+bool idem_prepare(struct idem_ticket *t, const struct call_result *r, uint64_t now_ms,
+                  uint64_t expires_ms, struct store_request **ret_row)
+{
+    struct store *store = t->idem->store;
+    struct idem_row row;
+
+    if (!make_result(t, r, now_ms, expires_ms, &row))
+        return false;
+    bool is_row = store && store_prepare_put(store, &t->request, row.key, row.value, STORE_ANY,
+                                             expires_ms) == MIG_OK;
+    if (store && !is_row)
+        note_unstored(t->idem, NULL);
+    *ret_row = is_row ? &t->request : NULL;
+    return true;
+}
+
+void idem_settle(struct idem_ticket *t, uint64_t now_ms)
+{
+    settle(t, now_ms, t->request.revision);
 }
 
 /* --- the whole ---------------------------------------------------------------------------------- */

@@ -58,6 +58,7 @@ struct idem_ticket {
     struct task task;
     struct store_request request;
     char *row;
+    uint64_t expires_ms;
 };
 
 /* s: NULL: results are kept in memory only. false: what is stored is damaged; d says what. */
@@ -73,13 +74,21 @@ enum idem_answer idem_start(struct idem *i, const struct idem_key *key,
                             uint64_t now_ms);
 /* One that waits has had enough. false: told() is on its way already. */
 bool idem_leave(struct idem_ticket *t);
-/* The first did not come to an end that counts. */
+/* The first did not come to an end that counts; what was prepared is forgotten. */
 void idem_abandon(struct idem_ticket *t);
 /* The first has this result (copied), for all who ask until expires_ms. stored() may run before the
  * function returns. When the store fails the result is kept in memory. false: no memory, nothing has
  * changed and stored() does not run. */
 bool idem_finish(struct idem_ticket *t, const struct call_result *r, uint64_t now_ms,
                  uint64_t expires_ms);
+
+/* The same in two steps, for a result that is stored together with something else: *ret_row is for
+ * store_append_with(), the ticket's; NULL: nothing is stored. Then idem_settle(), or idem_abandon() when
+ * nothing came of it. false: no memory, nothing has changed. */
+bool idem_prepare(struct idem_ticket *t, const struct call_result *r, uint64_t now_ms,
+                  uint64_t expires_ms, struct store_request **ret_row);
+/* stored() runs before the function returns. */
+void idem_settle(struct idem_ticket *t, uint64_t now_ms);
 
 struct idem_stats {
     uint64_t entries, bytes, replays, evicted, unstored;

@@ -67,15 +67,14 @@ struct store_key idem_row_key(const struct idem_row_name *n)
 }
 
 char *idem_row_write(struct idem_row *ret, const struct idem_key *k, const char *fingerprint,
-                     const struct call_result *r, uint64_t at_ms, uint64_t expires_ms)
+                     const struct call_result *r, uint64_t at_ms)
 {
     size_t len = HEAD + r->json.len + r->message.len + r->details.len;
-    char *block = malloc(sizeof expires_ms + k->tenant.len + name_len(k) + len);
+    char *tenant = malloc(k->tenant.len + name_len(k) + len);
 
-    if (!block)
+    if (!tenant)
         return NULL;
-    memcpy(block, &expires_ms, sizeof expires_ms);
-    char *tenant = block + sizeof expires_ms, *name = put(tenant, k->tenant);
+    char *name = put(tenant, k->tenant);
     char *head = put_name(name, k);
     const uint64_t numbers[NUMBERS] = {
         [FORMAT] = ROW_FORMAT,
@@ -94,15 +93,7 @@ char *idem_row_write(struct idem_row *ret, const struct idem_key *k, const char 
     ret->key = store_key((struct store_tenant){{tenant, k->tenant.len}}, STORE_IDEMPOTENCY,
                          (str){name, name_len(k)});
     ret->value = (str){head, len};
-    return block;
-}
-
-uint64_t idem_row_expires(const char *block)
-{
-    uint64_t expires_ms;
-
-    memcpy(&expires_ms, block, sizeof expires_ms);
-    return expires_ms;
+    return tenant;
 }
 
 static bool read_key(struct idem_key *ret, struct store_tenant tenant, str name)

@@ -22,8 +22,7 @@ struct idem_row {
 };
 /* The block that key and value are in, malloc'ed; NULL: no memory. */
 char *idem_row_write(struct idem_row *ret, const struct idem_key *k, const char *fingerprint,
-                     const struct call_result *r, uint64_t at_ms, uint64_t expires_ms);
-uint64_t idem_row_expires(const char *block);
+                     const struct call_result *r, uint64_t at_ms);
 
 /* What is read: slices of the stored row. */
 struct idem_row_read {

@@ -136,21 +136,40 @@ mig_status once_begin(struct op *op, const struct once_kind *kind, str name, str
     }
 }
 
+static bool is_first(const struct op *op)
+{
+    return op->once && op->once->is_first;
+}
+
 bool once_keep(struct op *op, const struct call_result *r)
 {
-    struct once *o = op->once;
     uint64_t now = clock_wall_ms();
 
-    return o && o->is_first &&
-           idem_finish(&o->ticket, r, now, now + op->gen->policy.idempotency_ttl_ms);
+    return is_first(op) &&
+           idem_finish(&op->once->ticket, r, now, now + op->gen->policy.idempotency_ttl_ms);
+}
+
+bool once_prepare(struct op *op, const struct call_result *r, struct store_request **ret_row)
+{
+    uint64_t now = clock_wall_ms();
+
+    *ret_row = NULL;
+    return !is_first(op) || idem_prepare(&op->once->ticket, r, now,
+                                         now + op->gen->policy.idempotency_ttl_ms, ret_row);
+}
+
+bool once_settle(struct op *op)
+{
+    if (!is_first(op))
+        return false;
+    idem_settle(&op->once->ticket, clock_wall_ms());
+    return true;
 }
 
 void once_end(struct op *op)
 {
-    struct once *o = op->once;
-
-    if (!o || !o->is_first)
+    if (!is_first(op))
         return;
-    o->is_first = false;
-    idem_abandon(&o->ticket);
+    op->once->is_first = false;
+    idem_abandon(&op->once->ticket);
 }

@@ -17,6 +17,11 @@ struct once_kind {
 mig_status once_begin(struct op *op, const struct once_kind *kind, str name, str asked);
 /* The first has an end that counts: stored, then given. false: no memory, nothing was done. */
 bool once_keep(struct op *op, const struct call_result *r);
+/* The same in two steps: *ret_row is to be stored with what the op does (NULL: nothing is); once_settle()
+ * when both are stored. false: no memory, nothing was done. */
+bool once_prepare(struct op *op, const struct call_result *r, struct store_request **ret_row);
+/* What was prepared is given. false: nothing was, for want of a key. */
+bool once_settle(struct op *op);
 /* The op is answered: what it has not kept another may do. Harmless without a key. */
 void once_end(struct op *op);
 #endif

@@ -59,6 +59,8 @@ static mig_status fail_store(struct op *op, mig_status status)
 {
     if (status == MIG_INVALID_REQUEST)
         return op_fail(op, status, "event_too_large", "the event is larger than the store takes");
+    if (status == MIG_E_NOMEM)
+        return op_fail(op, MIG_BACKPRESSURE, "memory", "no room for the event");
     if (status == MIG_BACKPRESSURE)
         return op_fail(op, status, "event_store", "too many events wait for the store");
     return op_fail(op, MIG_UNAVAILABLE, "event_store", "the event could not be stored");
@@ -67,6 +69,7 @@ static mig_status fail_store(struct op *op, mig_status status)
 struct publishing {
     struct publication publication;
     struct op *op;
+    struct call_result ack;
 };
 
 /* ack->json: the members behind the header. */
@@ -80,7 +83,8 @@ static void give(struct op *op, const struct call_result *ack)
     op_answer(op, &(struct call_result){0}, text_str(&t));
 }
 
-static void answer(struct op *op, const struct event *e, str topic)
+/* ptr NULL: no memory. */
+static str ack_text(struct op *op, const struct event *e, str topic)
 {
     struct arena_text t;
 
@@ -92,19 +96,28 @@ static void answer(struct op *op, const struct event *e, str topic)
     text_add(&t, S("\",\"sequence\":"));
     text_addu(&t, e->seq);
     text_add(&t, S(",\"accepted\":true}"));
-    const struct call_result ack = {.json = text_str(&t)};
-    if (!once_keep(op, &ack))
-        give(op, &ack);
+    return t.has_failed ? (str){NULL, 0} : text_str(&t);
+}
+
+/* With a key, the acknowledgement is stored with the event. */
+static mig_status numbered(struct publication *p, struct store_request **ret_with)
+{
+    struct publishing *g = container_of(p, struct publishing, publication);
+
+    g->ack.json = ack_text(g->op, p->event, topic_name(p->topic));
+    return g->ack.json.ptr && once_prepare(g->op, &g->ack, ret_with) ? MIG_OK : MIG_E_NOMEM;
 }
 
 /* Home loop: the event is in the log, or could not be written. */
 static void published(struct publication *p, mig_status status)
 {
-    struct op *op = container_of(p, struct publishing, publication)->op;
+    struct publishing *g = container_of(p, struct publishing, publication);
+    struct op *op = g->op;
     struct event *e = p->event;
 
     if (status == MIG_OK) {
-        answer(op, e, topic_name(p->topic));
+        if (!once_settle(op))
+            give(op, &g->ack);
     } else {
         fail_store(op, status);
         op_answer_error(op, &op->error);
@@ -131,13 +144,14 @@ static mig_status publish(struct op *op)
     struct event *e = g ? event_of_op(op, event_key(op), op->payload) : NULL;
     if (!e)
         return op_fail(op, MIG_BACKPRESSURE, "memory", "no room for the event");
-    *g = (struct publishing){{.topic = log, .event = e, .done = published}, op};
-    struct publication *p = &g->publication;
-    p->request.loop = op->home;
-    status = topic_publish(p);
+    g->op = op;
+    g->publication =
+        (struct publication){.topic = log, .event = e, .numbered = numbered, .done = published};
+    g->publication.request.loop = op->home;
+    status = topic_publish(&g->publication);
     if (status == MIG_OK)
         return OP_WAITS;
-    event_unref(p->event);
+    event_unref(e);
     return fail_store(op, status);
 }
 

@@ -323,6 +323,53 @@ def test_kill_9_in_a_storm_of_publishers(durable):
     assert set(storm.consumed) == set(range(1, head + 1)), "the consumer has missed none"
 
 
+class Insistent(Storm):
+    """Its publishers repeat what they do not know the answer to, under the same key."""
+
+    def write(self, i):
+        n = 0
+        while not self.is_over:
+            client = Client(self.daemon.address, timeout=10)
+            try:
+                while not self.is_over:
+                    r = publish(self.daemon, self.topic, {"from": i, "n": n}, client=client,
+                                idempotency_key=f"{i}-{n}")
+                    assert r.status == 200, r
+                    self.acked[i].append((r.json["sequence"], r.json["event_id"], n))
+                    n += 1
+            except (OSError, http.client.HTTPException):
+                self.doubtful[i] += 1
+            client.close()
+            time.sleep(0.02)
+
+    def read(self):
+        pass
+
+
+def test_kill_9_and_a_key_publish_once(durable):
+    """The key and the event are in the store together: a repetition never makes a second event."""
+    how = {"mig.replay_rate": 100000, "mig.event_max_per_topic": 1000000}
+    storm = Insistent("once.topic", 8)
+    storm.daemon = d = durable(True, **how)
+    storm.start()
+    for round_ in range(5):
+        time.sleep(random.uniform(0.1, 0.6))
+        end(d)
+        storm.daemon = d = durable(round_ < 4, **how)
+    time.sleep(0.3)
+    storm.stop()
+    head = fill(d, "once.topic", 1)[0]
+    with subscribe(d, "once.topic", resume_cursor=0, timeout=60) as s:
+        log = messages(s, head, timeout=60, may_lag=True)[:-1]
+    sent = Counter((e["payload"]["from"], e["payload"]["n"]) for e in log)
+    assert set(sent.values()) == {1}, [k for k, times in sent.items() if times > 1]
+    there = {e["sequence"]: e["event_id"] for e in log}
+    for i, acked in enumerate(storm.acked):
+        assert [n for _, _, n in acked] == list(range(len(acked))), "each one, in order"
+        assert all(there[sequence] == event_id for sequence, event_id, _ in acked)
+    assert sum(storm.doubtful.values()) > 0
+
+
 # --- folders that cannot be used --------------------------------------------------------------------
 
 def refused(d):

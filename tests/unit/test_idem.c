@@ -376,6 +376,71 @@ static void a_start_knows_what_was_answered(void)
     idem_abandon(&list[1].ticket);
 }
 
+/* As PUBLISH does. */
+static struct store_request *prepare(struct one *o, const char *json)
+{
+    struct store_request *row;
+
+    assert_true(idem_prepare(&o->ticket, &(struct call_result){.json = str_of(json)}, now,
+                             now + 1000, &row));
+    assert_true(!row == !store);
+    assert_int_equal(o->storeds, 0);
+    return row;
+}
+
+static void written(struct store_request *r)
+{
+    assert_int_equal(r->status, MIG_OK);
+}
+
+static void a_result_may_be_stored_with_an_event(void)
+{
+    static struct store_request append;
+    const struct store_record record = {1, 0, S(""), S("id"), S("e")};
+    struct one a, b, c;
+
+    assert_int_equal(start(&a, "k", "{}"), IDEM_FIRST);
+    assert_int_equal(start(&b, "k", "{}"), IDEM_WAITS);
+    struct store_request *row = prepare(&a, "{\"r\":1}");
+    append = (struct store_request){.loop = l, .done = written};
+    if (store)
+        assert_int_equal(store_append_with(store, &append,
+                                           store_topic((struct store_tenant){S("acme")}, S("t")),
+                                           &record, row),
+                         MIG_OK);
+    pump();
+    assert_int_equal(a.storeds + b.tolds, 0);
+    idem_settle(&a.ticket, now);
+    assert_int_equal(a.storeds, 1);
+    assert_string_equal(a.saw, "0{\"r\":1}");
+    pump();
+    assert_int_equal(b.tolds, 1);
+    assert_string_equal(b.saw, "0{\"r\":1}");
+    restart();
+    assert_int_equal(start(&c, "k", "{}"), store ? IDEM_REPLAY : IDEM_FIRST);
+    if (!store)
+        idem_abandon(&c.ticket);
+}
+
+static void what_was_prepared_in_vain_is_forgotten(void)
+{
+    struct one a, b;
+
+    assert_int_equal(start(&a, "k", "{}"), IDEM_FIRST);
+    assert_int_equal(start(&b, "k", "{}"), IDEM_WAITS);
+    prepare(&a, "1");
+    idem_abandon(&a.ticket);
+    pump();
+    assert_int_equal(a.storeds, 0);
+    assert_int_equal(b.firsts, 1);
+    prepare(&b, "2");
+    idem_abandon(&b.ticket);
+    restart();
+    assert_int_equal(entries(), 0);
+    assert_int_equal(start(&a, "k", "{}"), IDEM_FIRST);
+    idem_abandon(&a.ticket);
+}
+
 /* --- running them ----------------------------------------------------------------------------------- */
 
 static void run_body(struct loop *loop, uint64_t v)
@@ -436,6 +501,8 @@ int main(void)
         I(the_oldest_finished_ones_are_evicted),
         I(bytes_are_bounded),
         I(a_start_knows_what_was_answered),
+        I(a_result_may_be_stored_with_an_event),
+        I(what_was_prepared_in_vain_is_forgotten),
     };
     return RUN(tests);
 }
