@@ -209,7 +209,8 @@ const struct setting settings_table[] = {
               "a restart."),
     VALUE("tls.key_file", PATH, tls_key_file, NULL, .meaning = "Its key, PEM, no pass phrase."),
     VALUE("tls.client_ca_file", PATH, tls_client_ca_file, NULL,
-          .meaning = "Authorities, PEM: clients must show a certificate from one of them."),
+          .meaning = "Authorities, PEM: clients must show a certificate from one of them. In mode "
+                     "`none` its O is the tenant and its CN the actor."),
     WORD("tls.min_version", tls_min_version, "1.2", "1.2|1.3",
          .meaning = "The oldest version of TLS that is spoken."),
     VALUE("tls.ciphers", TEXT, tls_ciphers, NULL,

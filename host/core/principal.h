@@ -7,7 +7,7 @@
 struct principal {
     str subject;       /* "anonymous" when nobody is authenticated                     */
     str tenant;        /* what the transport says; may be empty in mode none           */
-    str actor;         /* for records: the subject, or X-Actor in mode none            */
+    str actor;         /* for records: the subject; in mode none the certificate's CN or X-Actor */
     const str *scopes; /* sorted */
     size_t scope_count;
     bool is_authenticated;

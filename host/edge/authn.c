@@ -1,5 +1,6 @@
 #include "edge/authn.h"
 #include "base/check.h"
+#include "core/names.h"
 #include "edge/client.h"
 
 enum { ACTOR_MAX = 128 };
@@ -12,9 +13,16 @@ static bool is_printable(str s)
     return s.len <= ACTOR_MAX && str_is_utf8(s);
 }
 
+static mig_status deny(struct refusal *ret, mig_status status, const char *reason,
+                       const char *message)
+{
+    *ret = (struct refusal){status, reason, message};
+    return status;
+}
+
 static bool refuse(struct authn *a, mig_status status, const char *reason, const char *message)
 {
-    a->refusal = (struct refusal){status, reason, message};
+    deny(&a->refusal, status, reason, message);
     return true;
 }
 
@@ -24,7 +32,7 @@ struct principal *authn_anonymous(struct exchange *x, struct refusal *ret)
 {
     struct principal *p = arena_zero(x->arena, sizeof *p);
     str tenant = exchange_header(x, S("x-tenant-id"));
-    str actor = exchange_header(x, S("x-actor"));
+    str actor = x->has_certificate ? x->tls_subject_cn : exchange_header(x, S("x-actor"));
 
     if (!p) {
         *ret = (struct refusal){MIG_BACKPRESSURE, "memory", "the request needs too much memory"};
@@ -36,6 +44,23 @@ struct principal *authn_anonymous(struct exchange *x, struct refusal *ret)
     p->has_tenant_header = p->tenant.len > 0;
     p->actor = actor.len && is_printable(actor) ? actor : p->subject;
     return p;
+}
+
+mig_status authn_certified_tenant(struct principal *p, const struct exchange *x,
+                                  struct refusal *ret)
+{
+    str tenant = x->tls_subject_o;
+
+    if (!tenant.ptr)
+        return MIG_OK;
+    if (!name_is_tenant(tenant))
+        return deny(ret, MIG_FORBIDDEN, "tenant_certificate",
+                    "the organization of the client certificate is no tenant id");
+    if (p->tenant.len && !str_eq(p->tenant, tenant))
+        return deny(ret, MIG_FORBIDDEN, "tenant_mismatch",
+                    "tenant header does not match the tenant of the client certificate");
+    p->tenant = tenant;
+    return MIG_OK;
 }
 
 /* --- tokens ------------------------------------------------------------------------------------- */
@@ -136,13 +161,6 @@ static bool is_named_loopback(str authority)
         if (host.ptr[i] != '.' && (host.ptr[i] < '0' || host.ptr[i] > '9'))
             return false; /* 127.0.0.1.example.org */
     return str_eq_nocase(host, S("localhost")) || str_starts(host, S("127."));
-}
-
-static mig_status deny(struct refusal *ret, mig_status status, const char *reason,
-                       const char *message)
-{
-    *ret = (struct refusal){status, reason, message};
-    return status;
 }
 
 /* Without a key only this machine may operate the gateway, and only by a name of this machine: a

@@ -29,8 +29,12 @@ struct authn {
     struct principal *principal; /* when all is well */
     struct refusal refusal;      /* status MIG_OK: none */
 };
-/* Nobody is asked who they are. NULL: *ret says why. */
+/* Nobody is asked who they are; only a client's certificate names an actor. NULL: *ret says why. */
 struct principal *authn_anonymous(struct exchange *x, struct refusal *ret);
+/* Mode none: the organization of the client's certificate is its tenant (MIG v0.1 section 4). Without a
+ * certificate, or when it names none, nothing changes. MIG_FORBIDDEN: *ret says why. */
+mig_status authn_certified_tenant(struct principal *p, const struct exchange *x,
+                                  struct refusal *ret);
 /* Mode jwt. ret: zeroed but for ask.done and ask.identity. true: decided. false: ask.done() will run;
  * authn_decide() then decides. */
 bool authn_begin(struct authn *ret, const struct edge_policy *p, struct exchange *x);

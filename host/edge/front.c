@@ -535,8 +535,10 @@ static void request(struct exchange *x)
     bool is_public = v->is_refused || v->is_operator || v->route->def->flags & MIG_ROUTE_PUBLIC;
     if (!policy->is_jwt || is_public) {
         struct refusal why = {0};
-        struct principal *anonymous = authn_anonymous(x, &why);
-        admit(v, anonymous, &why);
+        struct principal *p = authn_anonymous(x, &why);
+        if (p && !is_public)
+            authn_certified_tenant(p, x, &why);
+        admit(v, p, &why);
         return;
     }
     struct authn *a = arena_zero(x->arena, sizeof *a);

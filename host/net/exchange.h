@@ -27,8 +27,9 @@ struct exchange {
     bool is_head;      /* HEAD: the answer's body is not sent */
     bool is_tls;
     str upgrade; /* what exchange_switch() may switch to ("websocket"), as the client wrote it */
-    str tls_subject_cn; /* of the client's verified certificate; empty without one */
-    str tls_subject_o;
+    bool has_certificate; /* the client has shown one, and it was verified */
+    /* What it says. ptr NULL: nothing; empty: something that is no use. */
+    str tls_subject_cn, tls_subject_o;
     void *owner; /* of ops */
 
     /* answer, private to net/ */

@@ -23,9 +23,10 @@ struct tls {
     struct conn *c;
     const char *in; /* within tls_feed(): what the socket gave and OpenSSL has not read */
     size_t in_len;
-    bool is_ready;  /* hands are shaken */
-    bool is_broken; /* nothing can be sealed any more */
-    char *cn, *o;   /* of the client's certificate, NULL: none */
+    bool is_ready;                       /* hands are shaken */
+    bool is_broken;                      /* nothing can be sealed any more */
+    bool has_certificate, has_cn, has_o; /* of the client; it was verified */
+    char *cn, *o;                        /* NULL: none, or no use          */
 };
 
 /* --- OpenSSL's view of the socket --------------------------------------------------------------- */
@@ -157,12 +158,14 @@ void tls_say_goodbye(struct conn *c)
 
 /* --- who is there ------------------------------------------------------------------------------- */
 
-/* The only one of its kind, as UTF-8; NULL when there are more, since none is meant then. */
-static char *subject_part(X509_NAME *name, int nid)
+/* The only one of its kind, as UTF-8; NULL when there are more, since none is meant then, or when it is no
+ * plain text. */
+static char *subject_part(X509_NAME *name, int nid, bool *ret_has)
 {
     unsigned char *utf8 = NULL;
     int at = X509_NAME_get_index_by_NID(name, nid, -1);
 
+    *ret_has = at >= 0;
     if (at < 0 || X509_NAME_get_index_by_NID(name, nid, at) >= 0)
         return NULL;
     int len = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
@@ -181,17 +184,25 @@ static void remember_client(struct tls *t)
 
     if (!cert)
         return;
-    t->cn = subject_part(X509_get_subject_name(cert), NID_commonName);
-    t->o = subject_part(X509_get_subject_name(cert), NID_organizationName);
+    t->has_certificate = true;
+    t->cn = subject_part(X509_get_subject_name(cert), NID_commonName, &t->has_cn);
+    t->o = subject_part(X509_get_subject_name(cert), NID_organizationName, &t->has_o);
+}
+
+/* Without memory it is no use, which never widens what the client may do. */
+static str part_for(struct exchange *x, bool has, const char *text)
+{
+    str copy = text ? arena_copy(x->arena, str_of(text)) : (str){NULL, 0};
+
+    return has && !copy.ptr ? S("") : copy;
 }
 
 void tls_identify(const struct tls *t, struct exchange *x)
 {
     x->is_tls = true;
-    if (t->cn)
-        x->tls_subject_cn = arena_copy(x->arena, str_of(t->cn));
-    if (t->o)
-        x->tls_subject_o = arena_copy(x->arena, str_of(t->o));
+    x->has_certificate = t->has_certificate;
+    x->tls_subject_cn = part_for(x, t->has_cn, t->cn);
+    x->tls_subject_o = part_for(x, t->has_o, t->o);
 }
 
 /* --- in ----------------------------------------------------------------------------------------- */

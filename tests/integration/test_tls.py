@@ -39,8 +39,8 @@ def certs(tmp_path_factory):
     return folder
 
 
-def secure(d, certs, cert=None, server_name="localhost", version=None, port=None):
-    """A Raw client over TLS; it trusts whom it talks to and remembers the certificate's name."""
+def client(certs, cert=None, version=None):
+    """It trusts whom it talks to."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -48,12 +48,19 @@ def secure(d, certs, cert=None, server_name="localhost", version=None, port=None
         context.minimum_version = context.maximum_version = version
     if cert:
         context.load_cert_chain(certs / f"{cert}.pem", certs / f"{cert}.key")
+    return context
+
+
+def secure(d, certs, cert=None, server_name="localhost", version=None, port=None, context=None,
+           session=None):
+    """A Raw client over TLS; it remembers the certificate's name."""
+    context = context or client(certs, cert, version)
     if port is None:
         ready = d.wait_log(lambda l: l.get("event") == "migd.ready")
         port = int(ready["tls"].rsplit(":", 1)[1])
     raw = Raw.__new__(Raw)
     Raw.__init__(raw, ("127.0.0.1", port), 10)
-    raw.sock = context.wrap_socket(raw.sock, server_hostname=server_name)
+    raw.sock = context.wrap_socket(raw.sock, server_hostname=server_name, session=session)
     return raw
 
 
