@@ -257,6 +257,20 @@ def test_a_stop_ends_streams_with_an_error(migd):
         assert s.next() == {"close": 1001}
 
 
+def test_a_stop_waits_for_last_frames_that_are_not_taken_yet(migd, plugins):
+    """The answers are larger than what the system keeps for a client that does not read."""
+    d = migd(drop=[plugins("hostile")])
+    ids = set("abc")
+    with Socket(d.address) as s:
+        for id in ids:
+            s.request("test.hostile.huge", {"bytes": 8 << 20}, stream_id=id)
+        eventually(lambda: d.http.get("/cloud/v0.1/usage").json["total_invocations"] == len(ids))
+        d.signal(15)
+        d.wait_log(lambda l: l.get("event") == "migd.stopping")
+        assert {s.next(20)["stream_id"] for _ in ids} == ids
+        assert s.next() == {"close": 1001}
+
+
 # --- subscriptions ----------------------------------------------------------------------------------
 
 def test_a_session_that_falls_silent_is_told_so(d):
