@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Reloads as fast as they go while wrk saturates the gateway. usage: soak.py SECONDS [--build DIR]
+"""Reloads as fast as they go while wrk saturates the gateway, and WebSockets, HTTP/2 and event streams
+stay connected. usage: soak.py SECONDS [--build DIR]
 
 In turn a module of other content, a changed script and a changed manifest. Nothing may fail: no answer
 but 2xx, no socket error, no closed connection, no growth, no generation or instance left behind, and no
@@ -18,6 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/integration"))
+
+from clients import H2_CONNECTIONS, SOCKETS, Http2, Talker  # noqa: E402
 
 CONNECTIONS = 32
 WARM_UP = 20, 0.1       # reloads, and the share of the time, before the memory is looked at: at 200
@@ -160,13 +163,16 @@ def run(seconds, d, builder):
     d.write_manifest({"providers": {"configured": {"module": "extra.so", "config": {"n": 0}}}})
     d.start()
     topic = Topic(d)
+    talkers = [Talker(d, "soak.topic") for _ in range(SOCKETS)]
     script = d.dir / "soak.lua"
     script.write_text(WRK)
     before = accepted(d)
     wrk = subprocess.Popen(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s",
                             "-s", str(script), d.url], stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT, text=True)
-    eventually(lambda: accepted(d) >= before + CONNECTIONS, what="wrk has connected")
+    http2 = Http2(d, seconds, d.dir)
+    eventually(lambda: accepted(d) >= before + CONNECTIONS + H2_CONNECTIONS,
+               what="wrk and h2load have connected")
     opened = accepted(d)
     soak, end = Soak(d, module), time.monotonic() + seconds - 1
     while time.monotonic() < end and wrk.poll() is None:
@@ -174,17 +180,19 @@ def run(seconds, d, builder):
         soak.look_whether_warm(seconds)
     closed = accepted(d) - opened
     out = wrk.communicate(timeout=30)[0]
+    h2 = http2.end()
     topic.end()
+    [t.end(topic.published) for t in talkers]
     found = re.search(r"WRK (.*)", out)
     load = {k: int(v) for k, v in (p.split("=") for p in found.group(1).split())} if found else {}
     try:
         eventually(lambda: len(d.http.generations()["generations"]) == 1, 10)
     except AssertionError:
         pass
-    return soak, load, closed, topic, out
+    return soak, load, closed, topic, talkers, h2, out
 
 
-def judge(seconds, soak, load, closed, topic, d):
+def judge(seconds, soak, load, closed, topic, talkers, h2, d):
     """(what, is good, what was seen)"""
     warm = soak.rss[soak.warm:] if soak.warm else [0, GROWTH_KIB + 1]
     growth = max(warm) - warm[0]
@@ -200,6 +208,10 @@ def judge(seconds, soak, load, closed, topic, d):
         ("no connection was closed", closed == 0, f"{closed} more accepted"),
         (f"{SUBSCRIBERS} subscribers got every event", not topic.faults,
          topic.faults or topic.published),
+        (f"{SOCKETS} WebSockets got every answer and every event",
+         all(not t.faults and t.calls > seconds for t in talkers),
+         [t.faults or t.calls for t in talkers]),
+        ("every answer over HTTP/2 is 2xx", h2[0] > 100 * seconds and not h2[1], h2),
         ("no reload was refused", not soak.refused, soak.refused[:1]),
         (f"at least {RATE:.0f} reloads/s", soak.reloads >= RATE * (seconds - 1),
          f"{soak.reloads} in {seconds} s"),
@@ -228,8 +240,9 @@ def main():
     with tempfile.TemporaryDirectory(prefix="migd-soak-") as tmp:
         d = Daemon(Path(tmp) / "migd", {"unmap": "when-clean"} | SMALL_TAILS)
         try:
-            soak, load, closed, topic, out = run(a.seconds, d, Builder(Path(tmp) / "built"))
-            checks = judge(a.seconds, soak, load, closed, topic, d)
+            soak, load, closed, topic, talkers, h2, out = run(a.seconds, d,
+                                                              Builder(Path(tmp) / "built"))
+            checks = judge(a.seconds, soak, load, closed, topic, talkers, h2, d)
         finally:
             faults = d.faults()
     checks.append(("the daemon ended well", not faults, faults))
