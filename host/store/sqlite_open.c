@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 enum { APPLICATION_ID = 0x6D696764 /* "migd" */, WRITE_CACHE_KIB = 8192, READ_CACHE_KIB = 2048 };
-enum { OWNER_PID = 12, BOOT_ID = 36, OWNER_TEXT = OWNER_PID + BOOT_ID + 1 };
+enum { PID_TEXT = 12, BOOT_TEXT = 37 }; /* of the lock file */
 
 /* Step i makes version i + 1 out of version i. Never changed, only added to. */
 static const char *const migrations[] = {
@@ -95,24 +95,23 @@ static bool refuse_second(struct sqlite_store *s, struct diag *d)
     return false;
 }
 
-/* Who has the lock, and since which start of the system: always as long, so that there is nothing to cut
- * off, which costs a disk access. */
-static void owner_text(char ret[OWNER_TEXT + 1])
+/* Which start of the system this is; spaces when nobody says. */
+static void boot_text(char ret[BOOT_TEXT + 1])
 {
-    char boot[BOOT_ID + 1] = "";
+    char id[BOOT_TEXT] = "";
     FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
 
-    if (f && !fgets(boot, sizeof boot, f))
-        boot[0] = 0;
+    if (f && !fgets(id, sizeof id, f))
+        id[0] = 0;
     if (f)
         fclose(f);
-    snprintf(ret, OWNER_TEXT + 1, "%-12d%-36s\n", (int)getpid(), boot);
+    snprintf(ret, BOOT_TEXT + 1, "%-36s\n", id);
 }
 
 /* The kernel gives the lock back when the process ends, however it ends. */
 static bool lock_folder(struct sqlite_store *s, struct diag *d)
 {
-    char was[OWNER_TEXT] = "", now[OWNER_TEXT + 1];
+    char was[BOOT_TEXT] = "", now[BOOT_TEXT + 1];
 
     s->lock_fd = open(s->lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (s->lock_fd < 0)
@@ -120,10 +119,23 @@ static bool lock_folder(struct sqlite_store *s, struct diag *d)
     if (flock(s->lock_fd, LOCK_EX | LOCK_NB))
         return errno == EWOULDBLOCK ? refuse_second(s, d)
                                     : refuse_errno(d, s->lock_path, "it cannot be locked");
-    owner_text(now);
-    s->is_same_boot = now[OWNER_PID] != ' ' && pread(s->lock_fd, was, sizeof was, 0) > 0 &&
-                      memcmp(was + OWNER_PID, now + OWNER_PID, BOOT_ID) == 0;
-    if (pwrite(s->lock_fd, now, OWNER_TEXT, 0) != OWNER_TEXT)
+    boot_text(now);
+    s->is_same_boot = now[0] != ' ' && pread(s->lock_fd, was, BOOT_TEXT, PID_TEXT) == BOOT_TEXT &&
+                      memcmp(was, now, BOOT_TEXT) == 0;
+    char pid[PID_TEXT + 1]; // always as long, so that there is nothing to cut off
+    snprintf(pid, sizeof pid, "%-12d", (int)getpid());
+    if (pwrite(s->lock_fd, pid, PID_TEXT, 0) != PID_TEXT)
+        return refuse_errno(d, s->lock_path, "it cannot be written");
+    return true;
+}
+
+/* A start that was refused has not used the directory. */
+static bool note_boot(struct sqlite_store *s, struct diag *d)
+{
+    char now[BOOT_TEXT + 1];
+
+    boot_text(now);
+    if (pwrite(s->lock_fd, now, BOOT_TEXT, PID_TEXT) != BOOT_TEXT)
         return refuse_errno(d, s->lock_path, "it cannot be written");
     return true;
 }
@@ -380,5 +392,5 @@ static bool open_database(struct sqlite_store *s, struct diag *d)
 bool sqlite_open_files(struct sqlite_store *s, struct diag *d)
 {
     return open_folder(s, d) && lock_folder(s, d) && open_file(s, d) && check_log(s, d) &&
-           open_database(s, d);
+           open_database(s, d) && note_boot(s, d);
 }

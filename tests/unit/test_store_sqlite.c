@@ -354,6 +354,8 @@ static void what_is_missing_at_the_end_of_the_log_is_told(void **state)
     assert_true(sizes[1] > 40000);
     for (int policy = 0; policy < 3; policy++) {
         world.settings.fsync = (enum store_fsync)policy;
+        log_as_left(bytes, sizes, sizes[1]);
+        assert_int_equal(opens(), 0);
         for (size_t k = 0; k < 8; k++) {
             log_as_left(bytes, sizes, sizes[1] * k / 8);
             assert_string_equal(refusal(), "store.corrupt");
@@ -365,10 +367,11 @@ static void what_is_missing_at_the_end_of_the_log_is_told(void **state)
             assert_string_equal(refusal(), "store.corrupt");
             bytes[1][at] ^= 8;
         }
-        log_as_left(bytes, sizes, sizes[1]);
-        assert_int_equal(opens(), 0);
         log_as_left(bytes, sizes, sizes[1] / 2); /* after a power cut */
         save("migd.lock", "1           another start of the system         \n", 49);
+        save("migd.db", "nonsense, which is refused without a look at the log", 50);
+        assert_string_equal(refusal(), "store.corrupt");
+        save("migd.db", bytes[0], sizes[0]);
         if (world.settings.fsync == STORE_FSYNC_ALWAYS)
             assert_string_equal(refusal(), "store.corrupt");
         else
