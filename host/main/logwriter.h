@@ -1,6 +1,5 @@
 /* logwriter.h: the thread that writes log lines, so that a slow disk or terminal never holds a loop.
- * Lines wait in a bounded ring; when it is full they are dropped and counted, and the next line that
- * gets through says how many. */
+ * base/line_writer.h does the work: what does not fit is dropped, counted, and told of. */
 #ifndef MAIN_LOGWRITER_H
 #define MAIN_LOGWRITER_H
 #include "base/str.h"

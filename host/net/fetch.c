@@ -1,47 +1,10 @@
 #include "net/fetch.h"
 #include "base/check.h"
+#include "net/curl_lib.h"
 
-#include <curl/curl.h>
-#include <dlfcn.h>
-#include <pthread.h>
 #include <stdio.h>
 
 enum { CONNECT_MS = 3000, TOTAL_MS = 10000, REDIRECTS_MAX = 3 };
-
-/* --- the library ------------------------------------------------------------------------------ */
-
-static struct {
-    __typeof__(curl_global_init) *global_init;
-    __typeof__(curl_easy_init) *easy_init;
-    __typeof__(curl_easy_setopt) *easy_setopt;
-    __typeof__(curl_easy_perform) *easy_perform;
-    __typeof__(curl_easy_getinfo) *easy_getinfo;
-    __typeof__(curl_easy_strerror) *easy_strerror;
-    __typeof__(curl_easy_cleanup) *easy_cleanup;
-    bool is_ready;
-} curl;
-
-static void load(void)
-{
-    static const struct {
-        const char *name;
-        void *to;
-    } symbols[] = {
-        {"curl_global_init", &curl.global_init},   {"curl_easy_init", &curl.easy_init},
-        {"curl_easy_setopt", &curl.easy_setopt},   {"curl_easy_perform", &curl.easy_perform},
-        {"curl_easy_getinfo", &curl.easy_getinfo}, {"curl_easy_strerror", &curl.easy_strerror},
-        {"curl_easy_cleanup", &curl.easy_cleanup},
-    };
-    void *library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL); // never closed
-
-    for (size_t i = 0; library && i < countof(symbols); i++) {
-        void *symbol = dlsym(library, symbols[i].name);
-        if (!symbol)
-            return;
-        memcpy(symbols[i].to, &symbol, sizeof symbol);
-    }
-    curl.is_ready = library && curl.global_init(CURL_GLOBAL_ALL) == CURLE_OK;
-}
 
 /* --- what the server says --------------------------------------------------------------------- */
 
@@ -114,37 +77,39 @@ static bool has_scheme(const char *url, str scheme)
 /* The scheme of the first address is that of the last. */
 static void set_target(CURL *h, const char *url)
 {
+    const struct curl_lib *curl = curl_lib();
     const char *scheme = has_scheme(url, S("https://")) ? "https" : "http";
 
-    curl.easy_setopt(h, CURLOPT_URL, url);
-    curl.easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl.easy_setopt(h, CURLOPT_REDIR_PROTOCOLS_STR, scheme);
-    curl.easy_setopt(h, CURLOPT_FOLLOWLOCATION, 1L);
-    curl.easy_setopt(h, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
-    curl.easy_setopt(h, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
-    curl.easy_setopt(h, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl.easy_setopt(h, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    curl.easy_setopt(h, CURLOPT_USERAGENT, "migd/" MIGD_VERSION);
+    curl->easy_setopt(h, CURLOPT_URL, url);
+    curl->easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl->easy_setopt(h, CURLOPT_REDIR_PROTOCOLS_STR, scheme);
+    curl->easy_setopt(h, CURLOPT_FOLLOWLOCATION, 1L);
+    curl->easy_setopt(h, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
+    curl->easy_setopt(h, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+    curl->easy_setopt(h, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl->easy_setopt(h, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    curl->easy_setopt(h, CURLOPT_USERAGENT, "migd/" MIGD_VERSION);
 }
 
 static void set_limits(CURL *h, struct transfer *t)
 {
+    const struct curl_lib *curl = curl_lib();
     const struct fetch_limits *l = t->limits;
 
-    curl.easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
-    curl.easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS,
-                     (long)(l->connect_ms ? l->connect_ms : CONNECT_MS));
-    curl.easy_setopt(h, CURLOPT_TIMEOUT_MS, (long)(l->total_ms ? l->total_ms : TOTAL_MS));
-    curl.easy_setopt(h, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)(t->out->limit - t->out->len));
-    curl.easy_setopt(h, CURLOPT_HEADERFUNCTION, on_header);
-    curl.easy_setopt(h, CURLOPT_HEADERDATA, t);
-    curl.easy_setopt(h, CURLOPT_WRITEFUNCTION, on_body);
-    curl.easy_setopt(h, CURLOPT_WRITEDATA, t);
-    curl.easy_setopt(h, CURLOPT_XFERINFOFUNCTION, on_progress);
-    curl.easy_setopt(h, CURLOPT_XFERINFODATA, t);
-    curl.easy_setopt(h, CURLOPT_NOPROGRESS, 0L);
+    curl->easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
+    curl->easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS,
+                      (long)(l->connect_ms ? l->connect_ms : CONNECT_MS));
+    curl->easy_setopt(h, CURLOPT_TIMEOUT_MS, (long)(l->total_ms ? l->total_ms : TOTAL_MS));
+    curl->easy_setopt(h, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)(t->out->limit - t->out->len));
+    curl->easy_setopt(h, CURLOPT_HEADERFUNCTION, on_header);
+    curl->easy_setopt(h, CURLOPT_HEADERDATA, t);
+    curl->easy_setopt(h, CURLOPT_WRITEFUNCTION, on_body);
+    curl->easy_setopt(h, CURLOPT_WRITEDATA, t);
+    curl->easy_setopt(h, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl->easy_setopt(h, CURLOPT_XFERINFODATA, t);
+    curl->easy_setopt(h, CURLOPT_NOPROGRESS, 0L);
     if (l->ca_file)
-        curl.easy_setopt(h, CURLOPT_CAINFO, l->ca_file);
+        curl->easy_setopt(h, CURLOPT_CAINFO, l->ca_file);
 }
 
 static const char *word_for(CURLcode code, const struct fetch_info *info)
@@ -172,38 +137,38 @@ static const char *word_for(CURLcode code, const struct fetch_info *info)
 
 static void perform(CURL *h, const char *url, struct transfer *t)
 {
+    const struct curl_lib *curl = curl_lib();
     char error[CURL_ERROR_SIZE] = "";
     long status = 0;
 
     set_target(h, url);
     set_limits(h, t);
-    curl.easy_setopt(h, CURLOPT_ERRORBUFFER, error);
-    CURLcode code = curl.easy_perform(h);
-    curl.easy_getinfo(h, CURLINFO_RESPONSE_CODE, &status);
+    curl->easy_setopt(h, CURLOPT_ERRORBUFFER, error);
+    CURLcode code = curl->easy_perform(h);
+    curl->easy_getinfo(h, CURLINFO_RESPONSE_CODE, &status);
     t->info->status = (unsigned)status;
     t->info->fault = word_for(code, t->info);
     if (code != CURLE_OK)
         snprintf(t->info->detail, sizeof t->info->detail, "%s",
-                 error[0] ? error : curl.easy_strerror(code));
+                 error[0] ? error : curl->easy_strerror(code));
     t->info->max_age_s -= t->age_s < t->info->max_age_s ? t->age_s : t->info->max_age_s;
 }
 
 bool fetch_get(const char *url, const struct fetch_limits *limits, struct buf *out,
                struct fetch_info *ret)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    const struct curl_lib *curl = curl_lib();
     struct transfer t = {out, ret, limits, 0};
 
     *ret = (struct fetch_info){.fault = "url", .detail = "neither http:// nor https://"};
     if (!has_scheme(url, S("http://")) && !has_scheme(url, S("https://")))
         return false; // curl would guess
     *ret = (struct fetch_info){.fault = "library", .detail = "libcurl.so.4 cannot be used"};
-    pthread_once(&once, load);
-    CURL *h = curl.is_ready ? curl.easy_init() : NULL;
+    CURL *h = curl ? curl->easy_init() : NULL;
     if (!h)
         return false;
     ret->detail[0] = 0;
     perform(h, url, &t);
-    curl.easy_cleanup(h);
+    curl->easy_cleanup(h);
     return !ret->fault;
 }
