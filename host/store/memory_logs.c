@@ -160,7 +160,8 @@ static void put_with(struct memory_store *m, struct store_request *r, struct log
     store_fail(r, r->with->status, r->with->reason);
 }
 
-static void append_locked(struct memory_store *m, struct store_request *r, struct place *p)
+static void append_locked(struct memory_store *m, struct store_request *r, struct place *p,
+                          uint64_t now_ms)
 {
     uint64_t last = p->log ? p->log->last : 0;
 
@@ -173,6 +174,8 @@ static void append_locked(struct memory_store *m, struct store_request *r, struc
         store_fail(r, MIG_UNAVAILABLE, "memory_full");
     } else if (!push(m, p->log, r)) {
         store_fail(r, MIG_UNAVAILABLE, "memory_full");
+    } else if (r->with) {
+        put_with(m, r, p->log, now_ms);
     }
 }
 
@@ -180,9 +183,7 @@ void memory_append(struct memory_store *m, struct store_request *r, uint64_t now
 {
     struct place p = lock(m, r);
 
-    append_locked(m, r, &p);
-    if (r->with && !r->status)
-        put_with(m, r, p.log, now_ms);
+    append_locked(m, r, &p, now_ms);
     mig_status status = r->status;
     answer_head(r, p.log);
     r->status = status;
