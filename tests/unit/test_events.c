@@ -268,6 +268,45 @@ static void what_could_not_be_stored_does_not_keep_a_topic(void **state)
     world_run(failing_body, 20000);
 }
 
+static void *come_and_go(void *arg)
+{
+    static const char *const names[] = {"a.a", "a.b", "a.c"};
+    _Atomic bool *is_over = arg;
+    enum topic_fault why;
+
+    for (unsigned n = 0; n < 20000; n++) {
+        struct topic *t = topic_take(w.core, S("acme"), str_of(names[n % countof(names)]), &why);
+        must(t && topic_range(t).last == 0);
+        topic_drop(t);
+    }
+    *is_over = true;
+    return NULL;
+}
+
+static void crowd_body(void)
+{
+    _Atomic bool is_over[3] = {0};
+    pthread_t threads[countof(is_over)];
+
+    limits(0, 0, 3600000);
+    for (size_t i = 0; i < countof(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, come_and_go, &is_over[i]), 0);
+    while (!is_over[0] || !is_over[1] || !is_over[2])
+        sweep();
+    for (size_t i = 0; i < countof(threads); i++)
+        pthread_join(threads[i], NULL);
+    sweep();
+    sweep();
+    assert_int_equal(stats().topics, 0);
+    assert_int_equal(atomic_load(&tenant_of(w.core->tenants, S("acme"))->topics), 0);
+}
+
+static void topics_come_and_go_on_all_threads(void **state)
+{
+    (void)state;
+    world_run(crowd_body, 0);
+}
+
 static void cap_body(void)
 {
     enum topic_fault why = TOPIC_NO_MEMORY;
@@ -363,6 +402,7 @@ int main(void)
         T(what_nobody_reads_is_not_kept_in_memory),
         T(what_never_had_an_event_is_forgotten),
         T(what_could_not_be_stored_does_not_keep_a_topic),
+        T(topics_come_and_go_on_all_threads),
         T(a_tenant_has_so_many_topics),
         T(readers_are_woken_until_they_leave),
         T(a_burst_wakes_at_least_once),
