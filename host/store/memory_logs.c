@@ -179,11 +179,27 @@ static void append_locked(struct memory_store *m, struct store_request *r, struc
     }
 }
 
+/* A log whose first record was refused has never been. */
+static void forget_empty(struct memory_store *m, struct place *p)
+{
+    struct log *l = p->log;
+
+    if (!l || l->last)
+        return;
+    stripe_remove(p->stripe, &l->item);
+    atomic_fetch_sub(&m->topic_count, 1);
+    memory_give(m, sizeof *l + l->tenant_len + l->name_len);
+    free(l->ring);
+    free(l);
+    p->log = NULL;
+}
+
 void memory_append(struct memory_store *m, struct store_request *r, uint64_t now_ms)
 {
     struct place p = lock(m, r);
 
     append_locked(m, r, &p, now_ms);
+    forget_empty(m, &p);
     mig_status status = r->status;
     answer_head(r, p.log);
     r->status = status;
