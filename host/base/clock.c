@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+_Thread_local struct clock_turn clock_turn;
+
 static void two(char *to, int n)
 {
     to[0] = (char)('0' + n / 10);

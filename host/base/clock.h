@@ -23,6 +23,34 @@ static inline uint64_t clock_wall_ms(void)
     return clock_read(CLOCK_REALTIME) / 1000000u;
 }
 
+/* A turn of a loop is short and many ask in it: they share the time of the first who did. On threads that
+ * have no turns these are the functions above. */
+struct clock_turn {
+    bool is_on;
+    uint64_t now_ns, wall_ms; /* 0: nobody has asked */
+};
+extern _Thread_local struct clock_turn clock_turn;
+
+static inline uint64_t clock_turn_ns(void)
+{
+    uint64_t now = clock_turn.now_ns ? clock_turn.now_ns : clock_now_ns();
+    clock_turn.now_ns = clock_turn.is_on ? now : 0;
+    return now;
+}
+
+static inline uint64_t clock_turn_wall_ms(void)
+{
+    uint64_t now = clock_turn.wall_ms ? clock_turn.wall_ms : clock_wall_ms();
+    clock_turn.wall_ms = clock_turn.is_on ? now : 0;
+    return now;
+}
+
+/* Between two turns, and with false behind the last one. */
+static inline void clock_turn_next(bool is_on)
+{
+    clock_turn = (struct clock_turn){.is_on = is_on};
+}
+
 enum { CLOCK_RFC3339 = 24, CLOCK_HTTP_DATE = 29 };
 /* "2026-11-21T06:14:03.123Z": 24 bytes, no NUL. */
 void clock_rfc3339(uint64_t wall_ms, char out[CLOCK_RFC3339]);

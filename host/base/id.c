@@ -30,7 +30,7 @@ static uint64_t draw8(struct source *s)
 
 static void tick(struct source *s, uint64_t random)
 {
-    uint64_t now = clock_wall_ms();
+    uint64_t now = clock_turn_wall_ms();
 
     if (now > s->last_ms) {
         s->last_ms = now;

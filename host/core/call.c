@@ -212,7 +212,7 @@ struct call *call_open(struct call_table *t, const struct call_spec *spec)
     instance_debt_add(spec->instance, 1);
     uint64_t word = atomic_load_explicit(&c->word, memory_order_relaxed);
     atomic_store_explicit(&c->word, word_with(word, CALL_OPEN), memory_order_release);
-    uint64_t now_ns = clock_now_ns();
+    uint64_t now_ns = clock_turn_ns();
     uint64_t ms = spec->deadline_ns > now_ns ? (spec->deadline_ns - now_ns + 999999) / 1000000 : 0;
     if (spec->deadline_ns != UINT64_MAX)
         loop_timer(t->home, &c->deadline, ms, deadline_passed);

@@ -343,7 +343,7 @@ static void complete_header(struct op *op)
     if (!h->timestamp.len) {
         char *at = arena_alloc(op->arena, CLOCK_RFC3339);
         if (at)
-            clock_rfc3339(clock_wall_ms(), at);
+            clock_rfc3339(clock_turn_wall_ms(), at);
         h->timestamp = (str){at, at ? CLOCK_RFC3339 : 0};
     }
     if (!h->meta.ptr)

@@ -13,7 +13,7 @@ static struct core *core_of(const struct loop *l)
 
 void tally_begin(struct tally *t, struct exchange *x)
 {
-    t->began_ns = clock_now_ns();
+    t->began_ns = clock_turn_ns();
     if (t->is_admin)
         t->remote = exchange_remote(x);
 }

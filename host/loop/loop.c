@@ -18,7 +18,7 @@ struct loop *loop_current(void)
 static void mark_busy(struct loop *l)
 {
     if (!atomic_load_explicit(&l->busy_since_ns, memory_order_relaxed))
-        atomic_store_explicit(&l->busy_since_ns, clock_now_ns(), memory_order_relaxed);
+        atomic_store_explicit(&l->busy_since_ns, clock_turn_ns(), memory_order_relaxed);
 }
 
 void loop_drain(struct loop *l)
@@ -182,6 +182,7 @@ static void on_before_poll(uv_prepare_t *h)
     if (timer_wheel_has_noted(&l->timers) || l->tick_at_ms == TIMER_NEVER)
         rearm(l);
     atomic_store_explicit(&l->busy_since_ns, 0, memory_order_relaxed);
+    clock_turn_next(true);
 }
 
 static void on_after_poll(uv_check_t *h)
@@ -189,7 +190,7 @@ static void on_after_poll(uv_check_t *h)
     struct loop *l = h->data;
 
     l->turns++;
-    atomic_store_explicit(&l->busy_since_ns, clock_now_ns(), memory_order_relaxed);
+    mark_busy(l);
 }
 
 struct loop *loop_new(unsigned index)
@@ -233,6 +234,7 @@ static void close_own_handles(struct loop *l)
 void loop_run(struct loop *l)
 {
     current = l;
+    clock_turn_next(true);
     l->thread = pthread_self();
     uv_update_time(&l->uv);
     while (!atomic_load(&l->is_stopping))

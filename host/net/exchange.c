@@ -118,7 +118,9 @@ str exchange_header(const struct exchange *x, str name)
 
 str exchange_remote(struct exchange *x)
 {
-    return x->carrier ? arena_copy(x->arena, str_of(conn_remote(x->io->conn(x)))) : S("");
+    if (!x->remote.ptr && x->carrier)
+        x->remote = arena_copy(x->arena, str_of(conn_remote(x->io->conn(x))));
+    return x->remote.ptr ? x->remote : S("");
 }
 
 void exchange_split_target(struct exchange *x)

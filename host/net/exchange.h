@@ -21,6 +21,7 @@ struct exchange {
     struct loop *loop;
     struct arena *arena;
     str method, target, path, query, authority, body;
+    str remote;                /* once somebody has asked exchange_remote() */
     const mig_header *headers; /* names in lower case */
     uint32_t header_count;
     uint64_t max_body; /* ops->head may lower or raise it */

@@ -54,7 +54,7 @@ void net_count(const struct net_loop *n, struct net_counters *ret)
 
 str net_date(struct net_loop *n)
 {
-    uint64_t now_ms = clock_wall_ms();
+    uint64_t now_ms = clock_turn_wall_ms();
 
     if (now_ms / 1000 != n->date_s) {
         n->date_s = now_ms / 1000;
