@@ -17,13 +17,18 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
+static bool is_mark(char c)
+{
+    return c == '_' || c == '-' || c == '*' || c == '/';
+}
+
 static bool is_name(str s, size_t max, bool may_begin_with_digit)
 {
     if (!s.len || s.len > max ||
         !(is_lower(s.ptr[0]) || (may_begin_with_digit && is_digit(*s.ptr))))
         return false;
     for (size_t i = 1; i < s.len; i++)
-        if (!is_lower(s.ptr[i]) && !is_digit(s.ptr[i]) && !memchr("_-*/", s.ptr[i], 4))
+        if (!is_lower(s.ptr[i]) && !is_digit(s.ptr[i]) && !is_mark(s.ptr[i]))
             return false;
     return true;
 }

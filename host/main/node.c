@@ -136,8 +136,9 @@ static void look_again(void *arg)
 {
     struct node *n = arg;
 
-    watch_free(n->watch);
-    n->watch = atomic_load(&n->core->is_stopping) ? NULL : watch_new(n); /* it would keep us up */
+    /* While the node stops, it would keep us up. */
+    watch_adapt(&n->watch, n,
+                reload_is_watching(n->reloader) && !atomic_load(&n->core->is_stopping));
 }
 
 static void first_generation(void *arg, bool is_ok, str json, const struct diag *d)

@@ -1,4 +1,5 @@
 #include "main/watch.h"
+#include "base/buf.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "main/node.h"
@@ -13,6 +14,7 @@ struct watch {
     struct node *node;
     struct timer settle;
     uv_fs_event_t events[WATCHED_MAX];
+    char *asked; /* the paths that it was made for, a line each; some may not exist */
     size_t count, open;
 };
 
@@ -55,18 +57,53 @@ static void add(struct watch *w, const char *path)
     free(dir);
 }
 
-struct watch *watch_new(struct node *n)
+static char *lines_of(const struct str_list *paths)
 {
-    const struct str_list *paths = reload_watched(n->reloader);
+    struct buf b;
 
-    if (!reload_is_watching(n->reloader))
-        return NULL;
+    buf_init(&b, SIZE_MAX / 2);
+    for (size_t i = 0; i < paths->count; i++)
+        buf_addf(&b, "%s\n", paths->items[i]);
+    return buf_take_z(&b);
+}
+
+static struct watch *watch_new(struct node *n, const struct str_list *paths)
+{
     struct watch *w = calloc(1, sizeof *w);
-    must(w);
+
+    must(w && (w->asked = lines_of(paths)));
     w->node = n;
     for (size_t i = 0; i < paths->count; i++)
         add(w, paths->items[i]);
     return w;
+}
+
+static bool is_for(const struct watch *w, const struct str_list *paths)
+{
+    char *asked = lines_of(paths);
+    bool is_same = asked && strcmp(w->asked, asked) == 0;
+
+    free(asked);
+    return is_same;
+}
+
+void watch_adapt(struct watch **w, struct node *n, bool is_wanted)
+{
+    const struct str_list *paths = reload_watched(n->reloader);
+    struct watch *old = *w;
+
+    if (old && is_wanted && is_for(old, paths))
+        return; /* its events of the time since the files were read are still to come */
+    *w = is_wanted ? watch_new(n, paths) : NULL;
+    watch_free(old);
+    if (*w && n->is_ready)
+        loop_timer(n->control, &(*w)->settle, SETTLE_MS, reload_now);
+}
+
+static void dispose(struct watch *w)
+{
+    free(w->asked);
+    free(w);
 }
 
 static void on_closed(uv_handle_t *h)
@@ -74,7 +111,7 @@ static void on_closed(uv_handle_t *h)
     struct watch *w = h->data;
 
     if (--w->open == 0)
-        free(w);
+        dispose(w);
 }
 
 void watch_free(struct watch *w)
@@ -85,5 +122,5 @@ void watch_free(struct watch *w)
     for (size_t i = 0; i < w->count; i++)
         uv_close((uv_handle_t *)&w->events[i], on_closed);
     if (!w->count)
-        free(w);
+        dispose(w);
 }

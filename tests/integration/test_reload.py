@@ -418,6 +418,17 @@ def test_watch_can_be_turned_on_by_a_reload(migd, plugins):
     eventually(lambda: version(d) == "2", 5)
 
 
+def test_watch_rests_when_nothing_changes(migd):
+    d = migd({"watch": True, "plugin_dirs": ["plugins", "not-there"]})
+    d.write_settings(**{"mig.server_id": "other"})
+    eventually(lambda: d.http.mig("hello").json["server_id"] == "other", 5)
+    assert d.http.reload().status == 200
+    time.sleep(0.5)  # more than changes have to settle
+    mark = d.log_mark()
+    time.sleep(0.5)
+    assert not [l for l in d.lines[mark:] if l.get("event") == "generation.adopted"]
+
+
 def test_settings_that_need_a_restart_are_refused(migd):
     d = migd()
     for name, value in (("loops", 3), ("workers", 3), ("mig.addr", "127.0.0.1:1")):
