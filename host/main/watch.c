@@ -13,7 +13,11 @@ enum { SETTLE_MS = 200, WATCHED_MAX = 64 };
 struct watch {
     struct node *node;
     struct timer settle;
-    uv_fs_event_t events[WATCHED_MAX];
+    struct watched {
+        uv_fs_event_t event;
+        struct watch *watch;
+        char *file; /* the one of its folder that matters; NULL: all do */
+    } list[WATCHED_MAX];
     char *asked; /* the paths that it was made for, a line each; some may not exist */
     size_t count, open;
 };
@@ -26,32 +30,42 @@ static void reload_now(struct timer *t)
 
 static void on_change(uv_fs_event_t *h, const char *file, int events, int status)
 {
-    struct watch *w = h->data;
+    struct watched *d = h->data;
+    struct watch *w = d->watch;
     str name = str_of(file);
 
     (void)events;
     if (status < 0 || (name.len && name.ptr[0] == '.'))
         return; /* editors' temporary files */
+    if (d->file && name.len && !str_eq(name, str_of(d->file)))
+        return; /* the daemon may write beside its settings itself */
     loop_timer(w->node->control, &w->settle, SETTLE_MS, reload_now);
 }
 
+static char *folder_of(const char *path, const char *slash)
+{
+    if (!slash)
+        return strdup(".");
+    return strndup(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+/* A file that is replaced by rename is seen by its folder only. */
 static void add(struct watch *w, const char *path)
 {
     struct stat st;
 
     if (w->count == WATCHED_MAX || stat(path, &st) != 0)
         return;
-    char *dir = strdup(path), *slash = strrchr(dir, '/');
-    if (!S_ISDIR(st.st_mode) && slash && slash != dir)
-        *slash = 0; /* a file that is replaced by rename is seen by its folder only */
-    else if (!S_ISDIR(st.st_mode))
-        strcpy(dir, slash ? "/" : ".");
-    uv_fs_event_t *e = &w->events[w->count];
-    uv_fs_event_init(&w->node->control->uv, e);
-    w->count++;
+    struct watched *d = &w->list[w->count++];
+    const char *slash = strrchr(path, '/');
+    bool is_file = !S_ISDIR(st.st_mode);
+    char *dir = is_file ? folder_of(path, slash) : strdup(path);
+    must(dir && (!is_file || (d->file = strdup(slash ? slash + 1 : path))));
+    d->watch = w;
+    uv_fs_event_init(&w->node->control->uv, &d->event);
     w->open++;
-    e->data = w;
-    int failed = uv_fs_event_start(e, on_change, dir, 0);
+    d->event.data = d;
+    int failed = uv_fs_event_start(&d->event, on_change, dir, 0);
     if (failed)
         log_warn("watch.failed", F_Z("path", path), F_Z("error", uv_strerror(failed)));
     free(dir);
@@ -102,13 +116,15 @@ void watch_adapt(struct watch **w, struct node *n, bool is_wanted)
 
 static void dispose(struct watch *w)
 {
+    for (size_t i = 0; i < w->count; i++)
+        free(w->list[i].file);
     free(w->asked);
     free(w);
 }
 
 static void on_closed(uv_handle_t *h)
 {
-    struct watch *w = h->data;
+    struct watch *w = ((struct watched *)h->data)->watch;
 
     if (--w->open == 0)
         dispose(w);
@@ -120,7 +136,7 @@ void watch_free(struct watch *w)
         return;
     timer_stop(&w->node->control->timers, &w->settle);
     for (size_t i = 0; i < w->count; i++)
-        uv_close((uv_handle_t *)&w->events[i], on_closed);
+        uv_close((uv_handle_t *)&w->list[i].event, on_closed);
     if (!w->count)
         dispose(w);
 }
