@@ -187,8 +187,38 @@ void *arena_zero(struct arena *a, size_t n)
     return p;
 }
 
+/* Who links to the chunk that this block has for itself; NULL: it shares one. */
+static struct arena_chunk **own_chunk(struct arena *a, const void *block)
+{
+    struct arena_chunk **link = &a->chunks->next;
+
+    while (block && *link && (*link)->data != block)
+        link = &(*link)->next;
+    return block && *link && (*link)->size != ARENA_CHUNK ? link : NULL;
+}
+
+/* The system moves large blocks by their pages, without copying. */
+static void *grow_own(struct arena *a, struct arena_chunk **link, size_t size)
+{
+    size_t more = size > (*link)->size ? size - (*link)->size : 0;
+
+    if (size > a->limit || more > a->limit - (a->used < a->limit ? a->used : a->limit))
+        return NULL;
+    struct arena_chunk *c = more ? realloc(*link, sizeof *c + size) : *link;
+    if (!c)
+        return NULL;
+    c->size += more;
+    a->used += more;
+    *link = c;
+    return c->data;
+}
+
 void *arena_grow(struct arena *a, void *old, size_t old_size, size_t new_size)
 {
+    struct arena_chunk **own = new_size > ARENA_CHUNK / 4 ? own_chunk(a, old) : NULL;
+
+    if (own)
+        return grow_own(a, own, aligned(new_size));
     if (old && old == a->last && new_size <= (size_t)(a->end - a->last)) {
         a->at = a->last + aligned(new_size);
         return old;

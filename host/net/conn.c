@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LINGER_MS = 2000 };
+enum { LINGER_MS = 2000, REST_MS = 2 };
 
 /* --- time --------------------------------------------------------------------------------------- */
 
@@ -193,6 +193,7 @@ void conn_close(struct conn *c, enum net_end why)
         return;
     c->is_closed = true;
     timer_stop(&c->net->loop->timers, &c->timer);
+    timer_stop(&c->net->loop->timers, &c->rest);
     list_remove(&c->link);
     uv_close((uv_handle_t *)&c->tcp, on_closed);
     if (c->proto)
@@ -218,6 +219,25 @@ static void on_fin(struct conn *c)
     conn_close(c, is_cut ? NET_END_CUT : NET_END_PEER);
 }
 
+static void start_reading(struct conn *c);
+
+static void after_rest(struct timer *t)
+{
+    struct conn *c = container_of(t, struct conn, rest);
+
+    c->is_resting = false;
+    if (c->is_reading)
+        start_reading(c);
+}
+
+/* What nobody wants is thrown away at the pace of a slow line, not at that of a sender who does not care. */
+static void rest(struct conn *c)
+{
+    c->is_resting = true;
+    uv_read_stop((uv_stream_t *)&c->tcp);
+    loop_timer(c->net->loop, &c->rest, REST_MS, after_rest);
+}
+
 static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 {
     struct conn *c = s->data;
@@ -227,8 +247,10 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
         on_fin(c);
     else if (n < 0)
         conn_close(c, NET_END_ERROR);
-    else if (n == 0 || c->is_ending)
-        return; /* nothing, or nothing that will be answered */
+    else if (n == 0)
+        return;
+    else if (c->is_ending) /* nothing that will be answered */
+        rest(c);
     else if (c->tls)
         tls_feed(c, buf->base, (size_t)n);
     else
@@ -236,15 +258,23 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
     loop_drain(l);
 }
 
+static void start_reading(struct conn *c)
+{
+    if (uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) < 0)
+        conn_close(c, NET_END_ERROR);
+}
+
 void conn_read(struct conn *c, bool is_wanted)
 {
     if (c->is_closed || c->is_reading == is_wanted)
         return;
     c->is_reading = is_wanted;
-    if (!is_wanted)
+    if (c->is_resting)
+        return;
+    if (is_wanted)
+        start_reading(c);
+    else
         uv_read_stop((uv_stream_t *)&c->tcp);
-    else if (uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) < 0)
-        conn_close(c, NET_END_ERROR);
 }
 
 /* --- open --------------------------------------------------------------------------------------- */

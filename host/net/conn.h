@@ -57,11 +57,12 @@ struct conn {
     void *state;     /* of proto         */
     struct tls *tls; /* NULL: plain text */
     struct list link;
-    struct timer timer;
+    struct timer timer, rest;
     uint64_t due_ms;             /* when to look again; TIMER_NEVER        */
     uint32_t lasts_ms, write_ms; /* what proto asked for; one write's time */
     bool is_corked;              /* collect the output until conn_uncork() */
     bool is_writing, is_reading;
+    bool is_resting;   /* reads on when `rest` is over */
     bool is_ending;    /* closes behind what is queued; input is dropped    */
     bool has_said_bye; /* TLS: close_notify is written                      */
     bool is_lingering; /* everything was sent, the client hangs up          */

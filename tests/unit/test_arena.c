@@ -92,7 +92,17 @@ static void grows_in_place_only_when_last(void **state)
     char *big = arena_grow(a, moved, 200, 100000); /* a chunk of its own */
     assert_memory_equal(big, "0123456789abcdef", 16);
     memset(big, 1, 100000);
-    assert_null(arena_grow(a, big, 100000, 4 << 20));
+    arena_alloc(a, 3000); /* another one of its own in front of it */
+    size_t chunks = pool.in_use;
+    big = arena_grow(a, big, 100000, 200000); /* stays the one block */
+    assert_int_equal(pool.in_use, chunks);
+    assert_int_equal(big[99999], 1);
+    assert_int_equal(big[0], 1);
+    memset(big, 2, 200000);
+    assert_ptr_equal(arena_grow(a, big, 200000, 150000), big);
+    assert_null(arena_grow(a, big, 200000, 1 << 20)); /* with the rest it is too much */
+    assert_null(arena_grow(a, big, 200000, 4 << 20));
+    assert_int_equal(big[199999], 2); /* and it is still there */
     arena_unref(a);
     arena_pool_deinit(&pool);
 }
