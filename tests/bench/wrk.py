@@ -88,12 +88,12 @@ def parse_h2load(text):
     m = re.search(r"finished in .*?, ([\d.]+) req/s", text)
     n = re.search(r"requests: \d+ total, \d+ started, (\d+) done, (\d+) succeeded, (\d+) failed, "
                   r"(\d+) errored, (\d+) timeout", text)
-    codes = re.search(r"status codes: (\d+) 2xx", text)
+    codes = re.search(r"status codes: \d+ 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", text)
     if not (m and n and codes):
         raise SystemExit(f"bench: h2load said nothing to read:\n{text}")
     done, _, failed, errored, timeout = map(int, n.groups())
     return {"requests": done, "rps": float(m.group(1)), "us": done / float(m.group(1)) * 1e6,
-            "non2xx": done - int(codes.group(1)),
+            "non2xx": sum(map(int, codes.groups())),  # an answer may be under way at the end
             "socket_errors": failed + errored + timeout}
 
 
