@@ -68,36 +68,40 @@ static const char *mode_name(uint32_t mode)
                                             : "unary";
 }
 
+/* A constant number of bytes to compare: no calls for what each script does. */
+#define IS(name) (len == sizeof(name) - 1 && !memcmp(key, name, sizeof(name) - 1))
+
 static int call_index(lua_State *L)
 {
-    const char *key = luaL_checkstring(L, 2);
+    size_t len;
+    const char *key = luaL_checklstring(L, 2, &len);
 
-    if (!strcmp(key, "send") || !strcmp(key, "messages")) {
+    if (IS("send") || IS("messages")) {
         lua_rawgeti(L, LUA_REGISTRYINDEX, state_of(L)->methods_ref);
         lua_getfield(L, -1, key);
         return 1;
     }
     struct run *run = check_call(L, 1);
     const mig_request *req = run->req;
-    if (!strcmp(key, "payload"))
+    if (IS("payload"))
         return push_json(L, run, req->payload, 1);
-    if (!strcmp(key, "meta"))
+    if (IS("meta"))
         return push_json(L, run, req->meta, 2);
-    if (!strcmp(key, "tenant"))
+    if (IS("tenant"))
         return push_str(L, req->tenant_id);
-    if (!strcmp(key, "subject"))
+    if (IS("subject"))
         return push_str(L, req->subject);
-    if (!strcmp(key, "message_id"))
+    if (IS("message_id"))
         return push_str(L, req->message_id);
-    if (!strcmp(key, "session"))
+    if (IS("session"))
         return push_str(L, req->session_id);
-    if (!strcmp(key, "capability"))
+    if (IS("capability"))
         return push_str(L, req->capability);
-    if (!strcmp(key, "idempotency_key"))
+    if (IS("idempotency_key"))
         return push_str(L, req->idempotency_key);
-    if (!strcmp(key, "mode"))
+    if (IS("mode"))
         return lua_pushstring(L, mode_name(req->mode)), 1;
-    if (!strcmp(key, "deadline_ms")) {
+    if (IS("deadline_ms")) {
         const mig_host *h = run->st->engine->host;
         uint64_t now = h->now_ns(h);
         lua_pushinteger(

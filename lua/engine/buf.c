@@ -32,6 +32,14 @@ bool buf_add(struct buf *b, const char *ptr, size_t len)
     return true;
 }
 
+bool buf_addc(struct buf *b, char c)
+{
+    if (b->cap == b->len && !buf_room(b, 1))
+        return false;
+    b->ptr[b->len++] = c;
+    return true;
+}
+
 bool buf_addf(struct buf *b, const char *fmt, ...)
 {
     va_list ap;
@@ -74,7 +82,48 @@ static size_t utf8_len(const unsigned char *p, const unsigned char *end)
     return n;
 }
 
-bool buf_add_quoted(struct buf *b, const char *ptr, size_t len)
+/* Is none of eight bytes a control character, a quote, a backslash or beyond ASCII? */
+static bool is_plain8(uint64_t v)
+{
+    const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
+    uint64_t quote = v ^ ones * '"', slash = v ^ ones * '\\';
+
+    return !(((v - ones * 0x20) | (quote - ones) | (slash - ones) | v) & high);
+}
+
+static uint64_t load8(const char *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static uint64_t load4(const char *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+/* The last bytes are looked at twice rather than one by one. false: some may need an escape. */
+static bool is_plain(const char *p, size_t len)
+{
+    size_t i = 0;
+
+    if (len < 4) {
+        while (i < len && (signed char)p[i] >= 0x20 && p[i] != '"' && p[i] != '\\')
+            i++;
+        return i == len;
+    }
+    if (len < 8)
+        return is_plain8(load4(p) | load4(p + len - 4) << 32);
+    for (; i + 8 <= len; i += 8)
+        if (!is_plain8(load8(p + i)))
+            return false;
+    return is_plain8(load8(p + len - 8));
+}
+
+static bool add_escaped(struct buf *b, const char *ptr, size_t len)
 {
     const unsigned char *p = (const unsigned char *)ptr;
     const unsigned char *end = p + len;
@@ -107,6 +156,20 @@ bool buf_add_quoted(struct buf *b, const char *ptr, size_t len)
         plain = ++p;
     }
     return buf_add(b, (const char *)plain, (size_t)(p - plain)) && buf_add(b, "\"", 1);
+}
+
+bool buf_add_quoted(struct buf *b, const char *ptr, size_t len)
+{
+    if (!is_plain(ptr, len))
+        return add_escaped(b, ptr, len);
+    if (b->cap - b->len < len + 2 && !buf_room(b, len + 2))
+        return false;
+    char *to = b->ptr + b->len;
+    to[0] = to[len + 1] = '"';
+    if (len)
+        memcpy(to + 1, ptr, len);
+    b->len += len + 2;
+    return true;
 }
 
 void buf_deinit(struct buf *b)

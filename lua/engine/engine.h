@@ -49,6 +49,7 @@ struct buf {
     size_t len, cap, limit;
 };
 bool buf_add(struct buf *b, const char *ptr, size_t len); /* false: over the limit */
+bool buf_addc(struct buf *b, char c);
 bool buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 bool buf_add_quoted(struct buf *b, const char *ptr, size_t len); /* false also: not UTF-8 */
 void buf_deinit(struct buf *b);

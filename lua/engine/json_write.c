@@ -48,6 +48,12 @@ static inline void put(struct writer *w, const char *ptr, size_t len)
         fail(w, "the JSON text is too long");
 }
 
+static inline void put_char(struct writer *w, char c)
+{
+    if (!buf_addc(w->out, c))
+        fail(w, "the JSON text is too long");
+}
+
 static void write_number(struct writer *w, int index)
 {
     char text[40];
@@ -120,17 +126,17 @@ static void write_array(struct writer *w, int table)
     if (count != n)
         fail(w, "the list has holes; use mig.null for missing values");
 
-    put(w, "[", 1);
+    put_char(w, '[');
     for (lua_Unsigned i = 1; i <= n; i++) {
         if (i > 1)
-            put(w, ",", 1);
+            put_char(w, ',');
         lua_rawgeti(L, table, (lua_Integer)i);
         w->path[w->depth - 1].key = NULL;
         w->path[w->depth - 1].index = (lua_Integer)i;
         write_value(w, lua_gettop(L));
         lua_pop(L, 1);
     }
-    put(w, "]", 1);
+    put_char(w, ']');
 }
 
 /* The key is at top - 1, its value at the top. */
@@ -144,10 +150,10 @@ static void write_member(struct writer *w, bool is_first)
                     ? "a table cannot be list and object at the same time"
                     : "keys of an object are strings");
     if (!is_first)
-        put(w, ",", 1);
+        put_char(w, ',');
     w->path[w->depth - 1].key = lua_tostring(L, -2);
     write_string(w, lua_gettop(L) - 1);
-    put(w, ":", 1);
+    put_char(w, ':');
     write_value(w, lua_gettop(L));
 }
 
@@ -171,7 +177,7 @@ static void write_object_sorted(struct writer *w, int table)
     for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1))
         keys[i++] = lua_tostring(L, -2);
     qsort(keys, n, sizeof *keys, compare_keys);
-    put(w, "{", 1);
+    put_char(w, '{');
     for (i = 0; i < n; i++) {
         lua_pushstring(L, keys[i]);
         lua_pushvalue(L, -1);
@@ -179,7 +185,7 @@ static void write_object_sorted(struct writer *w, int table)
         write_member(w, i == 0);
         lua_pop(L, 2);
     }
-    put(w, "}", 1);
+    put_char(w, '}');
     lua_pop(L, 1);
 }
 
@@ -188,12 +194,12 @@ static void write_object(struct writer *w, int table)
     lua_State *L = w->L;
     bool is_first = true;
 
-    put(w, "{", 1);
+    put_char(w, '{');
     for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
         write_member(w, is_first);
         is_first = false;
     }
-    put(w, "}", 1);
+    put_char(w, '}');
 }
 
 static void write_table(struct writer *w, int table)

@@ -25,7 +25,7 @@ static void *limited_alloc(void *ud, void *ptr, size_t osize, size_t nsize)
     }
     if (nsize > old && (nsize > st->soft_limit || st->used - old > st->soft_limit - nsize))
         return NULL;
-    void *grown = realloc(ptr, nsize);
+    void *grown = ptr ? realloc(ptr, nsize) : malloc(nsize);
     if (grown)
         st->used = st->used - old + nsize;
     return grown;
