@@ -1,4 +1,5 @@
 """TLS of listeners: settings, certificates that change with a reload, client certificates."""
+import re
 import shutil
 import socket
 import ssl
@@ -68,7 +69,7 @@ def shown(raw):
     der = raw.sock.getpeercert(binary_form=True)
     text = subprocess.run(["openssl", "x509", "-inform", "der", "-noout", "-subject"], input=der,
                           capture_output=True, timeout=20).stdout.decode()
-    return text.strip().rsplit("CN = ", 1)[-1]
+    return re.search(r"CN ?= ?(.*)", text)[1].strip()  # OpenSSL 3.5 writes no blanks
 
 
 def settings(certs, name="one", **more):
