@@ -229,20 +229,27 @@ void consumer_leave(struct core *core, struct consumer *c, mig_call me)
     stripe_unlock(s);
 }
 
+struct visitor {
+    void (*visit)(void *arg, const struct consumer_key *key, uint64_t position);
+    void *arg;
+};
+
+static void show(void *arg, struct stripe *s, struct stripe_item *item)
+{
+    const struct visitor *v = arg;
+    const struct consumer *c = container_of(item, struct consumer, item);
+
+    (void)s;
+    v->visit(v->arg, &c->key, c->position);
+}
+
 void consumers_each(struct core *core,
                     void (*visit)(void *arg, const struct consumer_key *key, uint64_t position),
                     void *arg)
 {
-    for (size_t i = 0; i < STRIPES; i++) {
-        struct stripe *s = &core->consumers->map.stripes[i];
-        pthread_mutex_lock(&s->lock);
-        for (size_t b = 0; s->buckets && b <= s->mask; b++)
-            for (struct stripe_item *at = s->buckets[b]; at; at = at->next) {
-                const struct consumer *c = container_of(at, struct consumer, item);
-                visit(arg, &c->key, c->position);
-            }
-        pthread_mutex_unlock(&s->lock);
-    }
+    struct visitor v = {visit, arg};
+
+    stripe_each(&core->consumers->map, show, &v);
 }
 
 /* --- start and end ------------------------------------------------------------------------------ */
@@ -272,13 +279,18 @@ static void load(void *arg, struct store_tenant tenant, const struct store_row *
 
 bool consumers_open(struct core *core, struct diag *d)
 {
-    struct consumers *all = aligned_alloc(64, (sizeof *all + 63) / 64 * 64);
+    struct consumers *all = stripe_alloc(sizeof *all);
 
-    must(all);
-    memset(all, 0, sizeof *all);
     stripe_init(&all->map, equal);
     core->consumers = all;
     return store_each_row(core->store, STORE_CONSUMER, load, core, d);
+}
+
+static void free_consumer(void *arg, struct stripe *s, struct stripe_item *item)
+{
+    (void)arg;
+    (void)s;
+    free(container_of(item, struct consumer, item));
 }
 
 void consumers_close(struct core *core)
@@ -287,14 +299,7 @@ void consumers_close(struct core *core)
 
     if (!all)
         return;
-    for (size_t i = 0; i < STRIPES; i++) {
-        struct stripe *s = &all->map.stripes[i];
-        for (size_t b = 0; s->buckets && b <= s->mask; b++)
-            for (struct stripe_item *at = s->buckets[b], *next; at; at = next) {
-                next = at->next;
-                free(container_of(at, struct consumer, item));
-            }
-    }
+    stripe_each(&all->map, free_consumer, NULL);
     stripe_deinit(&all->map);
     free(all);
     core->consumers = NULL;

@@ -487,29 +487,31 @@ static void load_topic(void *arg, struct store_topic name, struct store_head hea
 
 bool events_open(struct core *core, struct diag *d)
 {
-    struct events *e = aligned_alloc(64, (sizeof *e + 63) / 64 * 64);
+    struct events *e = stripe_alloc(sizeof *e);
 
-    must(e);
-    memset(e, 0, sizeof *e);
     stripe_init(&e->map, equal);
     e->core = core;
     core->events = e;
     return store_each_topic(core->store, load_topic, core, d);
 }
 
+struct visitor {
+    void (*visit)(void *arg, struct topic *t, struct stripe *s);
+    void *arg;
+};
+
+static void show(void *arg, struct stripe *s, struct stripe_item *item)
+{
+    const struct visitor *v = arg;
+    v->visit(v->arg, container_of(item, struct topic, item), s);
+}
+
 void events_each(struct core *core, void (*visit)(void *arg, struct topic *t, struct stripe *s),
                  void *arg)
 {
-    for (size_t i = 0; i < STRIPES; i++) {
-        struct stripe *s = &core->events->map.stripes[i];
-        pthread_mutex_lock(&s->lock);
-        for (size_t b = 0; s->buckets && b <= s->mask; b++)
-            for (struct stripe_item *at = s->buckets[b], *next; at; at = next) {
-                next = at->next;
-                visit(arg, container_of(at, struct topic, item), s);
-            }
-        pthread_mutex_unlock(&s->lock);
-    }
+    struct visitor v = {visit, arg};
+
+    stripe_each(&core->events->map, show, &v);
 }
 
 static void close_topic(void *arg, struct topic *t, struct stripe *s)

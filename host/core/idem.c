@@ -366,11 +366,9 @@ static void take_loaded(struct loading *l)
 
 bool idem_open(struct idem **ret, struct store *s, uint64_t now_ms, struct diag *d)
 {
-    struct idem *i = aligned_alloc(64, (sizeof *i + 63) / 64 * 64);
+    struct idem *i = stripe_alloc(sizeof *i);
     struct loading l = {.idem = i, .now_ms = now_ms};
 
-    must(i);
-    memset(i, 0, sizeof *i);
     stripe_init(&i->map, equal);
     for (size_t n = 0; n < STRIPES; n++) {
         list_init(&i->queues[n].finished);
@@ -385,17 +383,19 @@ bool idem_open(struct idem **ret, struct store *s, uint64_t now_ms, struct diag 
     return ok;
 }
 
+static void free_entry(void *arg, struct stripe *s, struct stripe_item *item)
+{
+    (void)arg;
+    (void)s;
+    idem_entry_free(container_of(item, struct idem_entry, item));
+}
+
 void idem_close(struct idem *i)
 {
     if (!i)
         return;
+    stripe_each(&i->map, free_entry, NULL);
     for (size_t n = 0; n < STRIPES; n++) {
-        struct stripe *s = &i->map.stripes[n];
-        for (size_t b = 0; s->buckets && b <= s->mask; b++)
-            for (struct stripe_item *at = s->buckets[b], *next; at; at = next) {
-                next = at->next;
-                idem_entry_free(container_of(at, struct idem_entry, item));
-            }
         struct list *drops = &i->queues[n].drops;
         for (struct list *at = drops->next, *next; at != drops; at = next) {
             next = at->next;

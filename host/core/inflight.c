@@ -47,10 +47,8 @@ static uint64_t hash_of(str tenant, str id)
 
 struct inflight *inflight_new(size_t remembered)
 {
-    struct inflight *t = aligned_alloc(64, (sizeof *t + 63) / 64 * 64);
+    struct inflight *t = stripe_alloc(sizeof *t);
 
-    must(t);
-    memset(t, 0, sizeof *t);
     stripe_init(&t->map, equal);
     t->per_stripe = remembered / STRIPES ? remembered / STRIPES : 1;
     return t;

@@ -74,10 +74,8 @@ static bool equal(const struct stripe_item *item, const void *key)
 
 struct rate_table *rate_table_new(size_t max)
 {
-    struct rate_table *t = aligned_alloc(64, (sizeof *t + 63) / 64 * 64);
+    struct rate_table *t = stripe_alloc(sizeof *t);
 
-    must(t);
-    memset(t, 0, sizeof *t);
     stripe_init(&t->map, equal);
     t->per_stripe = max / STRIPES ? max / STRIPES : 1;
     return t;

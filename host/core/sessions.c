@@ -31,26 +31,24 @@ static bool equal(const struct stripe_item *item, const void *k)
 
 struct sessions *sessions_new(void)
 {
-    struct sessions *all = aligned_alloc(64, (sizeof *all + 63) / 64 * 64);
+    struct sessions *all = stripe_alloc(sizeof *all);
 
-    must(all);
-    memset(all, 0, sizeof *all);
     stripe_init(&all->map, equal);
     return all;
+}
+
+static void free_session(void *arg, struct stripe *s, struct stripe_item *item)
+{
+    (void)arg;
+    (void)s;
+    free(container_of(item, struct session, item));
 }
 
 void sessions_free(struct sessions *all)
 {
     if (!all)
         return;
-    for (size_t i = 0; i < STRIPES; i++) {
-        struct stripe *s = &all->map.stripes[i];
-        for (size_t b = 0; s->buckets && b <= s->mask; b++)
-            for (struct stripe_item *at = s->buckets[b], *next; at; at = next) {
-                next = at->next;
-                free(container_of(at, struct session, item));
-            }
-    }
+    stripe_each(&all->map, free_session, NULL);
     stripe_deinit(&all->map);
     free(all);
 }

@@ -17,26 +17,24 @@ static bool equal(const struct stripe_item *item, const void *key)
 
 struct tenants *tenants_new(void)
 {
-    struct tenants *t = aligned_alloc(64, (sizeof *t + 63) / 64 * 64);
+    struct tenants *t = stripe_alloc(sizeof *t);
 
-    must(t);
-    memset(t, 0, sizeof *t);
     stripe_init(&t->map, equal);
     return t;
+}
+
+static void free_tenant(void *arg, struct stripe *s, struct stripe_item *item)
+{
+    (void)arg;
+    (void)s;
+    free(container_of(item, struct tenant, item));
 }
 
 void tenants_free(struct tenants *t)
 {
     if (!t)
         return;
-    for (size_t i = 0; i < STRIPES; i++) {
-        struct stripe *s = &t->map.stripes[i];
-        for (size_t b = 0; s->buckets && b <= s->mask; b++)
-            for (struct stripe_item *at = s->buckets[b], *next; at; at = next) {
-                next = at->next;
-                free(container_of(at, struct tenant, item));
-            }
-    }
+    stripe_each(&t->map, free_tenant, NULL);
     stripe_deinit(&t->map);
     free(t);
 }
@@ -88,17 +86,25 @@ struct stripe *tenant_lock(struct tenants *all, struct tenant *of)
     return stripe_lock(&all->map, of->item.hash);
 }
 
+struct visitor {
+    void (*visit)(struct tenant *t, void *arg);
+    void *arg;
+};
+
+static void show(void *arg, struct stripe *s, struct stripe_item *item)
+{
+    const struct visitor *v = arg;
+
+    (void)s;
+    v->visit(container_of(item, struct tenant, item), v->arg);
+}
+
 void tenants_each(struct tenants *all, void (*visit)(struct tenant *t, void *arg), void *arg)
 {
     struct stripe *s = tenant_lock(all, &all->shared);
+    struct visitor v = {visit, arg};
 
     visit(&all->shared, arg);
     stripe_unlock(s);
-    for (size_t i = 0; i < STRIPES; i++) {
-        s = stripe_lock(&all->map, i);
-        for (size_t b = 0; s->buckets && b <= s->mask; b++)
-            for (struct stripe_item *at = s->buckets[b]; at; at = at->next)
-                visit(container_of(at, struct tenant, item), arg);
-        stripe_unlock(s);
-    }
+    stripe_each(&all->map, show, &v);
 }

@@ -35,10 +35,8 @@ static bool equal(const struct stripe_item *item, const void *key)
 
 struct usage *usage_new(void)
 {
-    struct usage *u = aligned_alloc(64, (sizeof *u + 63) / 64 * 64);
+    struct usage *u = stripe_alloc(sizeof *u);
 
-    must(u);
-    memset(u, 0, sizeof *u);
     stripe_init(&u->names, equal);
     list_init(&u->writes);
     list_init(&u->shared_name.in_sums);
@@ -240,17 +238,11 @@ bool usage_open(struct core *core, struct diag *d)
     return store_each_row(core->store, STORE_USAGE, load, core, d);
 }
 
-static void free_names(struct usage *u)
+static void free_name(void *arg, struct stripe *s, struct stripe_item *item)
 {
-    for (size_t i = 0; i < STRIPES; i++) {
-        struct stripe *s = &u->names.stripes[i];
-        for (size_t b = 0; s->buckets && b <= s->mask; b++)
-            for (struct stripe_item *at = s->buckets[b], *next; at; at = next) {
-                next = at->next;
-                free(container_of(at, struct usage_name, item));
-            }
-    }
-    stripe_deinit(&u->names);
+    (void)arg;
+    (void)s;
+    free(container_of(item, struct usage_name, item));
 }
 
 static void free_cells(struct tenant *t, void *arg)
@@ -270,7 +262,8 @@ void usage_free(struct usage *u, struct tenants *all)
         next = at->next;
         free(container_of(at, struct write, link));
     }
-    free_names(u);
+    stripe_each(&u->names, free_name, NULL);
+    stripe_deinit(&u->names);
     free(u);
 }
 

@@ -3,6 +3,15 @@
 
 #include <stdlib.h>
 
+void *stripe_alloc(size_t size)
+{
+    size = (size + 63) / 64 * 64;
+    void *p = aligned_alloc(64, size);
+
+    must(p);
+    return memset(p, 0, size);
+}
+
 void stripe_init(struct stripe_map *m, bool (*equal)(const struct stripe_item *, const void *))
 {
     *m = (struct stripe_map){.equal = equal};
@@ -89,4 +98,18 @@ void stripe_remove(struct stripe *s, struct stripe_item *item)
             s->count--;
             return;
         }
+}
+
+void stripe_each(struct stripe_map *m,
+                 void (*visit)(void *arg, struct stripe *s, struct stripe_item *item), void *arg)
+{
+    for (uint64_t i = 0; i < STRIPES; i++) {
+        struct stripe *s = stripe_lock(m, i);
+        for (size_t b = 0; s->buckets && b <= s->mask; b++)
+            for (struct stripe_item *at = s->buckets[b], *next; at; at = next) {
+                next = at->next;
+                visit(arg, s, at);
+            }
+        stripe_unlock(s);
+    }
 }

@@ -26,6 +26,8 @@ struct stripe_map {
     bool (*equal)(const struct stripe_item *item, const void *key);
 };
 
+/* Zeroed memory for what has a map in it, in cache lines of its own; free() it. Aborts without memory. */
+void *stripe_alloc(size_t size);
 void stripe_init(struct stripe_map *m, bool (*equal)(const struct stripe_item *, const void *));
 void stripe_deinit(struct stripe_map *m);
 /* Locks the stripe of the hash; every function below wants it locked. */
@@ -36,4 +38,8 @@ struct stripe_item *stripe_find(struct stripe_map *m, struct stripe *s, uint64_t
 /* false: out of memory. The item must not be there yet. */
 bool stripe_add(struct stripe *s, struct stripe_item *item, uint64_t hash);
 void stripe_remove(struct stripe *s, struct stripe_item *item);
+/* Every item, under the lock of its stripe. visit may remove the one it gets; before stripe_deinit() it
+ * may free it just so. */
+void stripe_each(struct stripe_map *m,
+                 void (*visit)(void *arg, struct stripe *s, struct stripe_item *item), void *arg);
 #endif

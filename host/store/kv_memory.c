@@ -28,10 +28,8 @@ static bool equal(const struct stripe_item *item, const void *key)
 
 struct kv_store *kv_new(const struct kv_limits *limits)
 {
-    struct kv_store *s = aligned_alloc(64, (sizeof *s + 63) / 64 * 64);
+    struct kv_store *s = stripe_alloc(sizeof *s);
 
-    must(s);
-    memset(s, 0, sizeof *s);
     stripe_init(&s->map, equal);
     kv_set_limits(s, limits);
     return s;

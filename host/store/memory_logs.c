@@ -270,29 +270,37 @@ static void log_free(struct log *l)
     free(l);
 }
 
+static void free_item(void *arg, struct stripe *s, struct stripe_item *item)
+{
+    (void)arg;
+    (void)s;
+    log_free(container_of(item, struct log, item));
+}
+
 void memory_logs_deinit(struct memory_store *m)
 {
-    for (size_t i = 0; i < STRIPES; i++) {
-        struct stripe *s = &m->topics.stripes[i];
-        for (size_t b = 0; s->buckets && b <= s->mask; b++)
-            for (struct stripe_item *at = s->buckets[b], *next; at; at = next) {
-                next = at->next;
-                log_free(container_of(at, struct log, item));
-            }
-    }
+    stripe_each(&m->topics, free_item, NULL);
     stripe_deinit(&m->topics);
+}
+
+struct visitor {
+    store_visit_topic *visit;
+    void *arg;
+};
+
+static void show(void *arg, struct stripe *s, struct stripe_item *item)
+{
+    const struct visitor *v = arg;
+    const struct log *l = container_of(item, struct log, item);
+
+    (void)s;
+    if (l->last)
+        v->visit(v->arg, topic_of(l), (struct store_head){l->first, l->last, l->bytes});
 }
 
 void memory_each_topic(struct memory_store *m, store_visit_topic *visit, void *arg)
 {
-    for (uint64_t i = 0; i < STRIPES; i++) {
-        struct stripe *s = stripe_lock(&m->topics, i);
-        for (size_t b = 0; s->buckets && b <= s->mask; b++)
-            for (struct stripe_item *at = s->buckets[b]; at; at = at->next) {
-                const struct log *l = container_of(at, struct log, item);
-                if (l->last)
-                    visit(arg, topic_of(l), (struct store_head){l->first, l->last, l->bytes});
-            }
-        stripe_unlock(s);
-    }
+    struct visitor v = {visit, arg};
+
+    stripe_each(&m->topics, show, &v);
 }
