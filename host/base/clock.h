@@ -27,7 +27,8 @@ static inline uint64_t clock_wall_ms(void)
  * have no turns these are the functions above. */
 struct clock_turn {
     bool is_on;
-    uint64_t now_ns, wall_ms; /* 0: nobody has asked */
+    uint64_t now_ns;             /* 0: nobody has asked */
+    uint64_t wall_ns, looked_ns; /* the wall clock less the monotonic one, and when that was looked at */
 };
 extern _Thread_local struct clock_turn clock_turn;
 
@@ -38,17 +39,28 @@ static inline uint64_t clock_turn_ns(void)
     return now;
 }
 
+/* The wall clock of a monotonic time of now; each thread looks at the real one once a second. */
+static inline uint64_t clock_wall_of(uint64_t now_ns)
+{
+    struct clock_turn *t = &clock_turn;
+
+    if (!t->looked_ns || now_ns - t->looked_ns >= 1000000000u) {
+        t->looked_ns = now_ns;
+        t->wall_ns = clock_read(CLOCK_REALTIME) - now_ns;
+    }
+    return t->wall_ns + now_ns;
+}
+
 static inline uint64_t clock_turn_wall_ms(void)
 {
-    uint64_t now = clock_turn.wall_ms ? clock_turn.wall_ms : clock_wall_ms();
-    clock_turn.wall_ms = clock_turn.is_on ? now : 0;
-    return now;
+    return clock_wall_of(clock_turn_ns()) / 1000000u;
 }
 
 /* Between two turns, and with false behind the last one. */
 static inline void clock_turn_next(bool is_on)
 {
-    clock_turn = (struct clock_turn){.is_on = is_on};
+    clock_turn.is_on = is_on;
+    clock_turn.now_ns = 0;
 }
 
 enum { CLOCK_RFC3339 = 24, CLOCK_HTTP_DATE = 29 };

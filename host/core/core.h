@@ -32,8 +32,6 @@ struct core_loop {
     struct gen *gen; /* for new requests */
     struct call_table *calls;
     struct timer old_streams; /* looks for streams that outlive their instance */
-    uint64_t wall_ns,
-        wall_seen_ns; /* observe.c: wall clock less monotonic, and when it was looked at */
 };
 
 /* Any thread reads; written by the control thread before the loops run, except the atomics. */

@@ -4,8 +4,6 @@
 
 #include <assert.h>
 
-enum { WALL_LOOK_NS = 1000000000 };
-
 static_assert((int)OPERATION_INVOKE == (int)MIG_OP_INVOKE &&
                   (int)OPERATION_HELLO == (int)MIG_OP_HELLO &&
                   (int)OPERATION_DISCOVER == (int)MIG_OP_DISCOVER &&
@@ -36,18 +34,6 @@ str observe_reason(str details)
     str rest = str_cut(details, head.len);
 
     return str_starts(details, head) ? str_split(&rest, '"') : S("");
-}
-
-/* The wall clock of a monotonic time; the real one is looked at once a second. */
-static uint64_t wall_us(struct op *op, uint64_t now_ns)
-{
-    struct core_loop *l = core_loop_of(op->core, op->home);
-
-    if (now_ns - l->wall_seen_ns >= WALL_LOOK_NS) {
-        l->wall_seen_ns = now_ns;
-        l->wall_ns = clock_read(CLOCK_REALTIME) - now_ns;
-    }
-    return (l->wall_ns + now_ns) / 1000;
 }
 
 /* --- on the way --------------------------------------------------------------------------------- */
@@ -186,7 +172,7 @@ static bool keep_brief(struct op *op, const struct call_result *r, enum outcome 
         (op->trace.own.flags & TRACE_SAMPLED && tracing_is_exported(op->core->tracing)))
         return false;
     audit_add_brief(op->core->audit, here(op),
-                    &(struct brief){wall_us(op, now_ns), (uint32_t)took_us, outcome, r->status,
+                    &(struct brief){clock_wall_of(now_ns) / 1000, (uint32_t)took_us, outcome, r->status,
                                     binding, trace_of(op), names, op->header.message_id,
                                     op->principal->remote, op->principal->actor});
     return true;
@@ -198,7 +184,7 @@ static void keep(struct op *op, const struct call_result *r, enum outcome outcom
     bool is_denied = is_denial(r->status);
     str asked = op->in.target.len ? op->in.target : op->capability_in;
     struct record record = {
-        .at_us = wall_us(op, now_ns),
+        .at_us = clock_wall_of(now_ns) / 1000,
         .took_us = (now_ns - op->started_ns) / 1000,
         .operation = (enum operation)op->in.operation,
         .outcome = outcome,

@@ -19,18 +19,19 @@ enum { STAGES_MAX = 13, ARENA_LIMIT = 64 << 20 };
 static const stage_fn rows[][STAGES_MAX] = {
     [MIG_OP_INVOKE] =
         {
-            stage_envelope,              /* 1      */
-            stage_serving, stage_tenant, /* 1      */
-            stage_resolve,               /* 2 to 4 */
-            stage_scope,                 /* 5      */
-            stage_mode,                  /* 6      */
-            stage_cancelled,             /* 7      */
-            stage_once,                  /* 8, 9   */
-            stage_payload,               /* 10     */
-            stage_limits,                /* 12     */
-            stage_concurrency,           /* 13     */
-            stage_register,              /* 14     */
-            stage_dispatch,              /* 15; 16 and 17 follow its answer */
+            stage_envelope,    /* 1      */
+            stage_serving,     /* 1      */
+            stage_tenant,      /* 1      */
+            stage_resolve,     /* 2 to 4 */
+            stage_scope,       /* 5      */
+            stage_mode,        /* 6      */
+            stage_cancelled,   /* 7      */
+            stage_once,        /* 8, 9   */
+            stage_payload,     /* 10     */
+            stage_limits,      /* 12     */
+            stage_concurrency, /* 13     */
+            stage_register,    /* 14     */
+            stage_dispatch,    /* 15; 16 and 17 follow its answer */
         },
     [MIG_OP_HELLO] = {stage_envelope, stage_tenant, stage_hello},
     [MIG_OP_DISCOVER] = {stage_envelope, stage_tenant, stage_discover},

@@ -448,7 +448,6 @@ static void open_call(struct visit *v)
     struct core *core = core_of(x->loop);
 
     fill(v);
-    v->principal->remote = v->request.remote;
     if (v->manners.tells_timing)
         v->manners.opened_ns = clock_now_ns();
     v->call = call_open(core_loop_of(core, x->loop)->calls, &(struct call_spec){
