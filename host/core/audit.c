@@ -1,6 +1,7 @@
 #include "core/audit.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/wait.h"
 #include "core/audit_own.h"
 
 #include <errno.h>
@@ -40,7 +41,6 @@ struct audit {
 struct audit *audit_new(size_t loops)
 {
     struct audit *a = calloc(1, sizeof *a);
-    pthread_condattr_t monotonic;
 
     must(a);
     a->lane_count = loops + 1;
@@ -51,11 +51,8 @@ struct audit *audit_new(size_t loops)
     for (size_t i = 0; i < a->lane_count; i++)
         a->cursors[i].is_file = true;
     a->tail = audit_tail_new(a->lanes, a->lane_count);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     must(pthread_mutex_init(&a->lock, NULL) == 0 && pthread_mutex_init(&a->shared, NULL) == 0 &&
-         pthread_cond_init(&a->wake, &monotonic) == 0 && pthread_cond_init(&a->flushed, NULL) == 0);
-    pthread_condattr_destroy(&monotonic);
+         pthread_cond_init(&a->wake, NULL) == 0 && pthread_cond_init(&a->flushed, NULL) == 0);
     return a;
 }
 
@@ -190,11 +187,9 @@ static void take_settings(struct audit *a)
 static void sleep_for(struct audit *a, unsigned ms)
 {
     uint64_t at = clock_now_ns() + (uint64_t)ms * 1000000u;
-    struct timespec until = {(time_t)(at / 1000000000u), (long)(at % 1000000000u)};
 
-    while (!a->is_woken && !a->is_stopping)
-        if (pthread_cond_timedwait(&a->wake, &a->lock, &until) == ETIMEDOUT)
-            break;
+    while (!a->is_woken && !a->is_stopping && wait_until(&a->wake, &a->lock, at))
+        ;
     a->is_woken = false;
 }
 

@@ -1,6 +1,7 @@
 /* Frames out, messages in, and their credit. */
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/wait.h"
 #include "core/call.h"
 #include "core/core.h"
 
@@ -36,10 +37,7 @@ void call_wake(struct call *c)
 /* Under the wait lock: sleeps until something changed or the deadline has passed. */
 static void sleep_on(struct call *c, struct call_wait *w)
 {
-    struct timespec until = {(time_t)(c->deadline_ns / 1000000000u),
-                             (long)(c->deadline_ns % 1000000000u)};
-
-    pthread_cond_clockwait(&w->changed, &w->lock, CLOCK_MONOTONIC, &until);
+    wait_until(&w->changed, &w->lock, c->deadline_ns);
 }
 
 /* --- frames out --------------------------------------------------------------------------------- */

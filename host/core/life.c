@@ -1,6 +1,7 @@
 #include "core/life.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/wait.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -60,14 +61,8 @@ static void *work(void *arg)
 static struct worker *worker_new(void)
 {
     struct worker *w = calloc(1, sizeof *w);
-    pthread_condattr_t monotonic;
 
-    must(w);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    must(pthread_mutex_init(&w->lock, NULL) == 0 &&
-         pthread_cond_init(&w->changed, &monotonic) == 0);
-    pthread_condattr_destroy(&monotonic);
+    must(w && pthread_mutex_init(&w->lock, NULL) == 0 && pthread_cond_init(&w->changed, NULL) == 0);
     must(pthread_create(&w->thread, NULL, work, w) == 0);
     return w;
 }
@@ -114,11 +109,9 @@ void life_post(struct life *l, struct task *t)
 static bool wait_done(struct worker *w, unsigned limit_ms)
 {
     uint64_t at = clock_now_ns() + (uint64_t)limit_ms * 1000000u;
-    struct timespec until = {(time_t)(at / 1000000000u), (long)(at % 1000000000u)};
 
-    while (!w->is_done)
-        if (pthread_cond_timedwait(&w->changed, &w->lock, &until) != 0)
-            break;
+    while (!w->is_done && wait_until(&w->changed, &w->lock, at))
+        ;
     return w->is_done;
 }
 

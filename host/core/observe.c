@@ -172,8 +172,8 @@ static bool keep_brief(struct op *op, const struct call_result *r, enum outcome 
         (op->trace.own.flags & TRACE_SAMPLED && tracing_is_exported(op->core->tracing)))
         return false;
     audit_add_brief(op->core->audit, here(op),
-                    &(struct brief){clock_wall_of(now_ns) / 1000, (uint32_t)took_us, outcome, r->status,
-                                    binding, trace_of(op), names, op->header.message_id,
+                    &(struct brief){clock_wall_of(now_ns) / 1000, (uint32_t)took_us, outcome,
+                                    r->status, binding, trace_of(op), names, op->header.message_id,
                                     op->principal->remote, op->principal->actor});
     return true;
 }

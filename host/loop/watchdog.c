@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/wait.h"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -67,17 +68,6 @@ static void look_at_loop(struct watchdog *w, size_t i, uint64_t now)
         F_Z("hint", "a LOOP handler must return within 1 ms; use MIG_EXEC_POOL for slow work"));
 }
 
-static void nap(struct watchdog *w, uint64_t ns)
-{
-    struct timespec until;
-
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    uint64_t at = (uint64_t)until.tv_nsec + ns;
-    until.tv_sec += (time_t)(at / 1000000000u);
-    until.tv_nsec = (long)(at % 1000000000u);
-    pthread_cond_timedwait(&w->wake, &w->lock, &until);
-}
-
 static void *watch(void *arg)
 {
     struct watchdog *w = arg;
@@ -92,7 +82,7 @@ static void *watch(void *arg)
         bool doze = quiet > DOZE_AFTER_LOOKS;
         atomic_store(&w->is_dozing, doze);
         bool is_late = doze && atomic_load(&w->slices) != seen; /* armed while we decided */
-        nap(w, doze && !is_late ? DOZE_NS : LOOK_NS);
+        wait_until(&w->wake, &w->lock, clock_now_ns() + (doze && !is_late ? DOZE_NS : LOOK_NS));
         uint64_t now = clock_now_ns();
         for (size_t i = 0; i < w->count; i++) {
             look_at_slice(&w->slice[i], now);
@@ -106,7 +96,6 @@ static void *watch(void *arg)
 struct watchdog *watchdog_new(struct loop **loops, size_t count, unsigned stall_ms)
 {
     struct watchdog *w = calloc(1, sizeof *w);
-    pthread_condattr_t monotonic;
 
     must(w);
     w->loops = calloc(count, sizeof(struct loop *));
@@ -118,10 +107,7 @@ struct watchdog *watchdog_new(struct loop **loops, size_t count, unsigned stall_
     memcpy(w->loops, loops, count * sizeof(struct loop *));
     for (size_t i = 0; i < count; i++)
         w->slice[i] = (struct slice){0};
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    must(pthread_mutex_init(&w->lock, NULL) == 0 && pthread_cond_init(&w->wake, &monotonic) == 0);
-    pthread_condattr_destroy(&monotonic);
+    must(pthread_mutex_init(&w->lock, NULL) == 0 && pthread_cond_init(&w->wake, NULL) == 0);
     must(pthread_create(&w->thread, NULL, watch, w) == 0);
     return w;
 }
@@ -143,7 +129,7 @@ void watchdog_free(struct watchdog *w)
     free(w);
 }
 
-/* A look reads a name and writes its line under the lock, which a nap alone gives up. */
+/* A look reads a name and writes its line under the lock, which it gives up only between two. */
 void watchdog_wait_look(struct watchdog *w)
 {
     if (!w)
@@ -170,7 +156,7 @@ void watchdog_slice_begin(struct watchdog *w, struct loop *l, uint32_t limit_us,
     atomic_store(&s->state, SLICE_ARMED);
     atomic_fetch_add_explicit(&w->slices, 1, memory_order_relaxed);
     if (atomic_load(&w->is_dozing)) {
-        pthread_mutex_lock(&w->lock); /* held by the watchdog except while it naps */
+        pthread_mutex_lock(&w->lock); /* held by the watchdog except between two looks */
         atomic_store(&w->is_dozing, false);
         pthread_cond_signal(&w->wake);
         pthread_mutex_unlock(&w->lock);

@@ -174,7 +174,7 @@ static struct sqlite_store *store_new(const struct store_settings *settings)
     queue_init(&s->writes, settings->max_waiting, settings->max_waiting_bytes);
     queue_init(&s->reads, settings->max_waiting, settings->max_waiting_bytes);
     must(pthread_mutex_init(&s->keeper.lock, NULL) == 0);
-    queue_cond_init(&s->keeper.more);
+    must(pthread_cond_init(&s->keeper.more, NULL) == 0);
     return s;
 }
 

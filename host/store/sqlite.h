@@ -131,9 +131,6 @@ size_t queue_take(struct queue *q, struct task_queue *to, const struct queue_wis
 void queue_release(struct queue *q, uint64_t count, uint64_t bytes);
 void queue_close(struct queue *q);
 void queue_stats(const struct queue *q, uint64_t *ret_waiting, uint64_t *ret_bytes);
-/* Waits on c until the monotonic time. */
-void queue_wait(pthread_cond_t *c, pthread_mutex_t *m, uint64_t until_ns);
-void queue_cond_init(pthread_cond_t *c);
 
 /* --- sqlite_tally.c: numbers that the writing thread keeps in memory -------------------------------- */
 

@@ -1,5 +1,6 @@
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/wait.h"
 #include "store/sqlite.h"
 
 #include <unistd.h>
@@ -29,10 +30,10 @@ static bool rest(struct keeper *k, uint64_t tick_ns)
 {
     pthread_mutex_lock(&k->lock);
     while (!k->is_closing && !atomic_load(&k->has_work))
-        queue_wait(&k->more, &k->lock, UINT64_MAX);
+        wait_until(&k->more, &k->lock, UINT64_MAX);
     uint64_t until_ns = clock_now_ns() + tick_ns;
     while (!k->is_closing && clock_now_ns() < until_ns)
-        queue_wait(&k->more, &k->lock, until_ns);
+        wait_until(&k->more, &k->lock, until_ns);
     bool goes_on = !k->is_closing;
     pthread_mutex_unlock(&k->lock);
     return goes_on;

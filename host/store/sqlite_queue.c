@@ -1,32 +1,13 @@
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/wait.h"
 #include "store/sqlite.h"
-
-void queue_cond_init(pthread_cond_t *c)
-{
-    pthread_condattr_t attr;
-
-    must(pthread_condattr_init(&attr) == 0);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    must(pthread_cond_init(c, &attr) == 0);
-    pthread_condattr_destroy(&attr);
-}
-
-void queue_wait(pthread_cond_t *c, pthread_mutex_t *m, uint64_t until_ns)
-{
-    const struct timespec t = {(time_t)(until_ns / 1000000000), (long)(until_ns % 1000000000)};
-
-    if (until_ns == UINT64_MAX)
-        pthread_cond_wait(c, m);
-    else
-        pthread_cond_timedwait(c, m, &t);
-}
 
 void queue_init(struct queue *q, uint64_t max_waiting, uint64_t max_bytes)
 {
     *q = (struct queue){.max_waiting = max_waiting, .max_bytes = max_bytes, .wake_at = 1};
     must(pthread_mutex_init(&q->lock, NULL) == 0);
-    queue_cond_init(&q->more);
+    must(pthread_cond_init(&q->more, NULL) == 0);
 }
 
 void queue_deinit(struct queue *q)
@@ -62,7 +43,7 @@ static void sleep_until(struct queue *q, uint64_t until_ns, uint64_t wake_at)
 {
     q->wake_at = wake_at;
     q->sleepers++;
-    queue_wait(&q->more, &q->lock, until_ns);
+    wait_until(&q->more, &q->lock, until_ns);
     q->sleepers--;
     q->wake_at = 1;
 }
