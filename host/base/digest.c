@@ -3,6 +3,7 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "base/digest.h"
 #include "base/check.h"
+#include "base/hex.h"
 
 #include <openssl/sha.h>
 #include <stdlib.h>
@@ -34,15 +35,11 @@ void digest_add_part(struct digest *d, str part)
 
 void digest_take(struct digest *d, char out[DIGEST_HEX + 1])
 {
-    static const char hex[] = "0123456789abcdef";
-    unsigned char md[32];
+    unsigned char md[DIGEST_HEX / 2];
 
     must(SHA256_Final(md, &d->sha) == 1);
     free(d);
-    for (int i = 0; i < 32; i++) {
-        out[2 * i] = hex[md[i] >> 4];
-        out[2 * i + 1] = hex[md[i] & 15];
-    }
+    hex_write(out, md, sizeof md);
     out[DIGEST_HEX] = 0;
 }
 

@@ -1,4 +1,5 @@
 #include "base/jsonschema_uri.h"
+#include "base/hex.h"
 
 #include <ctype.h>
 
@@ -168,13 +169,7 @@ str uri_split(str uri, str *ret_fragment)
 
 static bool is_escape(str s)
 {
-    return s.len > 2 && s.ptr[0] == '%' && isxdigit((unsigned char)s.ptr[1]) &&
-           isxdigit((unsigned char)s.ptr[2]);
-}
-
-static unsigned digit(char c)
-{
-    return c <= '9' ? (unsigned)(c - '0') : (unsigned)(c | 32) - 'a' + 10;
+    return s.len > 2 && s.ptr[0] == '%' && hex_value(s.ptr[1]) >= 0 && hex_value(s.ptr[2]) >= 0;
 }
 
 str uri_decode(struct arena *a, str s)
@@ -185,7 +180,7 @@ str uri_decode(struct arena *a, str s)
 
     for (size_t i = 0; p && i < s.len; i++) {
         if (is_escape(str_cut(s, i))) {
-            p[n++] = (char)(digit(s.ptr[i + 1]) << 4 | digit(s.ptr[i + 2]));
+            p[n++] = (char)(hex_value(s.ptr[i + 1]) << 4 | hex_value(s.ptr[i + 2]));
             i += 2;
         } else {
             p[n++] = s.ptr[i];

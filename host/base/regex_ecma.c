@@ -1,5 +1,6 @@
 #include "base/regex_ecma.h"
 #include "base/check.h"
+#include "base/hex.h"
 
 #include <ctype.h>
 
@@ -153,19 +154,11 @@ static bool close_group(struct ecma *e)
 
 /* --- escapes ------------------------------------------------------------------------------------ */
 
-static int hex_digit(int c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 static bool read_hex(struct ecma *e, size_t digits, uint32_t *ret)
 {
     *ret = 0;
     for (size_t i = 0; i < digits; i++) {
-        int d = hex_digit(peek(e, i));
+        int d = hex_value(peek(e, i));
         if (d < 0)
             return refuse(e, "an escape with a wrong hexadecimal digit");
         *ret = *ret << 4 | (uint32_t)d;
@@ -179,8 +172,8 @@ static bool read_braced_hex(struct ecma *e, uint32_t *ret)
     size_t digits = 0;
 
     e->at++;
-    for (*ret = 0; hex_digit(peek(e, 0)) >= 0; e->at++, digits++) {
-        *ret = *ret << 4 | (uint32_t)hex_digit(peek(e, 0));
+    for (*ret = 0; hex_value(peek(e, 0)) >= 0; e->at++, digits++) {
+        *ret = *ret << 4 | (uint32_t)hex_value(peek(e, 0));
         if (*ret > POINT_MAX)
             return refuse(e, "no such code point");
     }

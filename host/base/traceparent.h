@@ -14,6 +14,4 @@ struct traceparent {
 bool traceparent_parse(str text, struct traceparent *ret);
 /* Version 00: 55 characters, no NUL. */
 void traceparent_write(const struct traceparent *t, char out[TRACEPARENT_TEXT]);
-/* Lower-case hex, 2n characters, no NUL. */
-void hex_write(char *to, const unsigned char *bytes, size_t n);
 #endif

@@ -1,5 +1,6 @@
 #include "base/uritemplate.h"
 #include "base/check.h"
+#include "base/hex.h"
 
 static bool is_alpha(char c)
 {
@@ -11,18 +12,10 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-static int hex_digit(char c)
-{
-    if (is_digit(c))
-        return c - '0';
-    char lower = (char)(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 static bool is_escape(str s, size_t at)
 {
-    return at + 2 < s.len && s.ptr[at] == '%' && hex_digit(s.ptr[at + 1]) >= 0 &&
-           hex_digit(s.ptr[at + 2]) >= 0;
+    return at + 2 < s.len && s.ptr[at] == '%' && hex_value(s.ptr[at + 1]) >= 0 &&
+           hex_value(s.ptr[at + 2]) >= 0;
 }
 
 /* RFC 6570 2.1; the apostrophe is allowed, as its erratum 6937 says. */
@@ -212,7 +205,7 @@ bool uritemplate_decode(str value, struct buf *out)
         }
         if (!is_escape(value, i))
             return false;
-        buf_addc(out, (char)(hex_digit(value.ptr[i + 1]) * 16 + hex_digit(value.ptr[i + 2])));
+        buf_addc(out, (char)(hex_value(value.ptr[i + 1]) * 16 + hex_value(value.ptr[i + 2])));
         i += 2;
     }
     return !out->has_failed;

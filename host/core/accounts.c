@@ -1,5 +1,6 @@
 #include "core/accounts.h"
 #include "base/check.h"
+#include "base/hex.h"
 #include "base/map.h"
 #include "core/core.h"
 #include "core/tenants.h"
@@ -50,17 +51,13 @@ bool account_is(struct core *core, enum account_kind kind, str id)
 
 void account_new_id(struct core *core, enum account_kind kind, char ret_id[ACCOUNT_ID])
 {
-    static const char hex[] = "0123456789abcdef";
     size_t prefix = strlen(kinds[kind].prefix);
     unsigned char random[6];
 
     memcpy(ret_id, kinds[kind].prefix, prefix);
     do {
         must(getrandom(random, sizeof random, 0) == sizeof random);
-        for (size_t i = 0; i < sizeof random; i++) {
-            ret_id[prefix + 2 * i] = hex[random[i] >> 4];
-            ret_id[prefix + 2 * i + 1] = hex[random[i] & 15];
-        }
+        hex_write(ret_id + prefix, random, sizeof random);
         ret_id[prefix + 2 * sizeof random] = 0;
     } while (account_is(core, kind, str_of(ret_id)));
 }

@@ -1,5 +1,6 @@
 #include "edge/route.h"
 #include "base/check.h"
+#include "base/hex.h"
 #include "core/core.h"
 
 #include <stdlib.h>
@@ -160,13 +161,6 @@ const struct route *route_at(const struct gen *g, size_t i)
     return i < t->count ? &t->routes[i] : NULL;
 }
 
-static int hex(char c)
-{
-    return c >= '0' && c <= '9'                     ? c - '0'
-           : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
-                                                    : -1;
-}
-
 /* RFC 3986 2.1. false: a bad escape, or a NUL. */
 static bool decode(str segment, struct arena *a, str *ret)
 {
@@ -179,8 +173,8 @@ static bool decode(str segment, struct arena *a, str *ret)
     for (size_t i = 0; out && i < segment.len; i++) {
         char c = segment.ptr[i];
         if (c == '%') {
-            int high = i + 2 < segment.len ? hex(segment.ptr[i + 1]) : -1;
-            int low = high >= 0 ? hex(segment.ptr[i + 2]) : -1;
+            int high = i + 2 < segment.len ? hex_value(segment.ptr[i + 1]) : -1;
+            int low = high >= 0 ? hex_value(segment.ptr[i + 2]) : -1;
             if (low < 0 || (c = (char)(high << 4 | low)) == 0)
                 return false;
             i += 2;

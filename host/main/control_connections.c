@@ -2,6 +2,7 @@
  * filtered, counted and listed. */
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/hex.h"
 #include "core/connections.h"
 #include "main/control_lists.h"
 #include "main/verbs.h"
@@ -244,10 +245,10 @@ static bool parse_id(str text, uint64_t *ret)
         return false;
     *ret = 0;
     for (size_t i = 5; i < text.len; i++) {
-        char c = text.ptr[i];
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
+        int digit = hex_lower_value(text.ptr[i]);
+        if (digit < 0)
             return false;
-        *ret = *ret << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+        *ret = *ret << 4 | (uint64_t)digit;
     }
     return true;
 }

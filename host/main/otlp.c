@@ -1,12 +1,13 @@
 #include "main/otlp.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/log.h"
+#include "base/wait.h"
 #include "core/trace.h"
 #include "mig/sdk/status.h"
 #include "net/post.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -209,9 +210,8 @@ static bool has_more(struct otlp *o)
 static void sleep_for(struct otlp *o, unsigned ms)
 {
     uint64_t at = clock_now_ns() + (uint64_t)ms * 1000000u;
-    struct timespec until = {(time_t)(at / 1000000000u), (long)(at % 1000000000u)};
 
-    while (!o->is_stopping && pthread_cond_timedwait(&o->wake, &o->lock, &until) != ETIMEDOUT)
+    while (!o->is_stopping && wait_until(&o->wake, &o->lock, at))
         ;
 }
 
@@ -289,7 +289,6 @@ static void free_all(struct otlp *o)
 struct otlp *otlp_start(struct core *core, const struct otlp_settings *s)
 {
     char *url = url_of(s);
-    pthread_condattr_t monotonic;
 
     if (!url)
         return NULL;
@@ -307,10 +306,7 @@ struct otlp *otlp_start(struct core *core, const struct otlp_settings *s)
         free_all(o);
         return NULL;
     }
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    must(pthread_mutex_init(&o->lock, NULL) == 0 && pthread_cond_init(&o->wake, &monotonic) == 0);
-    pthread_condattr_destroy(&monotonic);
+    must(pthread_mutex_init(&o->lock, NULL) == 0 && pthread_cond_init(&o->wake, NULL) == 0);
     tracing_export(core->tracing);
     must(pthread_create(&o->thread, NULL, run, o) == 0);
     return o;
