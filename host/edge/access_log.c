@@ -1,6 +1,8 @@
 #include "edge/access_log.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/hex.h"
+#include "base/traceparent.h"
 #include "edge/access_writer.h"
 
 enum { TEXT_MAX = 1024 }; /* bytes of one member */
@@ -14,32 +16,12 @@ static void add_name(struct buf *out, const char *name)
     buf_addz(out, "\":");
 }
 
-/* As nearly every text is: nothing to escape. */
-static bool is_plain(str s)
-{
-    return s.len <= TEXT_MAX && str_ascii_prefix_in(s.ptr, s.ptr, s.ptr + s.len) == s.len;
-}
-
 static void add_text(struct buf *out, const char *name, str value)
 {
-    char clean[TEXT_MAX];
-
     if (!value.len)
         return;
     add_name(out, name);
-    if (is_plain(value)) {
-        buf_addc(out, '"');
-        buf_add(out, value);
-        buf_addc(out, '"');
-        return;
-    }
-    if (value.len > sizeof clean || !str_is_utf8(value)) {
-        value.len = value.len < sizeof clean ? value.len : sizeof clean;
-        for (size_t i = 0; i < value.len; i++)
-            clean[i] = (unsigned char)value.ptr[i] < 0x80 ? value.ptr[i] : '?';
-        value.ptr = clean;
-    }
-    buf_add_json(out, value);
+    buf_add_json(out, (str){value.ptr, value.len < TEXT_MAX ? value.len : TEXT_MAX});
 }
 
 static void add_number(struct buf *out, const char *name, uint64_t n)
@@ -48,21 +30,15 @@ static void add_number(struct buf *out, const char *name, uint64_t n)
     buf_addu(out, n);
 }
 
-/* version "-" trace-id "-" parent-id "-" flags; ptr NULL: it is not one. */
-static str trace_id_of(str traceparent)
+static void add_trace_id(struct buf *out, str traceparent)
 {
-    str rest = traceparent, version = str_split(&rest, '-'), id = str_split(&rest, '-');
-    bool is_zero = true;
+    struct traceparent t;
+    char id[2 * TRACE_ID];
 
-    if (version.len != 2 || id.len != 32 || !rest.len)
-        return (str){NULL, 0};
-    for (size_t i = 0; i < id.len; i++) {
-        char c = id.ptr[i];
-        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f'))
-            return (str){NULL, 0};
-        is_zero &= c == '0';
-    }
-    return is_zero ? (str){NULL, 0} : id;
+    if (!traceparent_parse(traceparent, &t))
+        return;
+    hex_write(id, t.trace_id, TRACE_ID);
+    add_text(out, "trace_id", (str){id, sizeof id});
 }
 
 void access_entry_print(const struct access_entry *e, struct buf *out)
@@ -88,7 +64,7 @@ void access_entry_print(const struct access_entry *e, struct buf *out)
     add_text(out, "subject", e->subject);
     add_text(out, "message_id", e->message_id);
     add_text(out, "request_id", e->request_id);
-    add_text(out, "trace_id", trace_id_of(e->traceparent));
+    add_trace_id(out, e->traceparent);
     add_text(out, "user_agent", e->user_agent);
     buf_addz(out, e->is_tls ? ",\"tls\":true}\n" : ",\"tls\":false}\n");
 }

@@ -17,7 +17,8 @@ struct access_entry {
     bool is_tls;
 };
 
-/* One line with its line feed. Empty texts are left out; bytes that are no UTF-8 become "?". */
+/* One line with its line feed. Empty texts are left out, long ones cut; bytes that are no UTF-8
+ * become U+FFFD. */
 void access_entry_print(const struct access_entry *e, struct buf *out);
 
 /* What a loop has collected. */
