@@ -31,7 +31,7 @@ bool ip_parse(str text, struct ip *ret)
     return true;
 }
 
-static bool is_port(str text)
+bool ip_is_port(str text)
 {
     uint64_t port;
 
@@ -47,13 +47,14 @@ bool ip_parse_host(str text, struct ip *ret)
     if (text.ptr[0] == '[') {
         rest = str_cut(text, 1);
         host = str_split(&rest, ']');
-        bool has_end = rest.ptr && (!rest.len || (rest.ptr[0] == ':' && is_port(str_cut(rest, 1))));
+        bool has_end =
+            rest.ptr && (!rest.len || (rest.ptr[0] == ':' && ip_is_port(str_cut(rest, 1))));
         return has_end && memchr(host.ptr, ':', host.len) && ip_parse(host, ret);
     }
     host = str_split(&rest, ':');
     if (!rest.ptr || memchr(rest.ptr, ':', rest.len))
         return ip_parse(text, ret); /* no colon, or the several of a bare IPv6 address */
-    return is_port(rest) && ip_parse(host, ret);
+    return ip_is_port(rest) && ip_parse(host, ret);
 }
 
 bool cidr_parse(str text, struct cidr *ret)

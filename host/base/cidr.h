@@ -16,6 +16,8 @@ struct cidr {
 
 /* "192.0.2.1" or "2001:db8::1", nothing around it; no zone. */
 bool ip_parse(str text, struct ip *ret);
+/* 0 to 65535, digits alone. */
+bool ip_is_port(str text);
 /* As headers and peers write it: the address alone, in brackets, and with a port where that can be told
  * apart: "192.0.2.1:80", "[2001:db8::1]:80". The port is checked and dropped. */
 bool ip_parse_host(str text, struct ip *ret);

@@ -38,13 +38,6 @@ bool setting_is_host(str item)
     return is_v6(item) || is_name(str_starts(item, S("*.")) ? str_cut(item, 2) : item);
 }
 
-static bool is_port(str s)
-{
-    uint64_t port;
-
-    return s.len <= 5 && str_to_u64(s, &port) && port <= 65535;
-}
-
 /* As a browser writes it (RFC 6454 6.2): scheme, host, port, and nothing behind. */
 bool setting_is_origin(str item)
 {
@@ -60,7 +53,7 @@ bool setting_is_origin(str item)
     colon = host.len ? memrchr(host.ptr, ':', host.len) : NULL;
     if (colon && !is_v6(host)) {
         size_t n = (size_t)(colon - host.ptr);
-        if (!is_port(str_cut(host, n + 1)))
+        if (!ip_is_port(str_cut(host, n + 1)))
             return false;
         host.len = n;
     }
