@@ -239,8 +239,7 @@ static mig_status refuse(struct call *c, unsigned status, const mig_header *h, u
     uint32_t n = 1;
 
     for (uint32_t i = 0; i < count && n < countof(all); i++)
-        if (!str_eq_nocase(h[i].name, S("upgrade")))
-            all[n++] = h[i];
+        all[n++] = h[i];
     c->kind->respond(c, status, all, n);
     return answer;
 }

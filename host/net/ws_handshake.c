@@ -5,10 +5,7 @@
 
 enum { KEY_SIZE = 24, VALUE_MAX = 8 };
 
-static const mig_header refusal[] = {
-    {{"sec-websocket-version", 21}, {"13", 2}},
-    {{"upgrade", 7}, {"websocket", 9}},
-};
+static const mig_header version = {{"sec-websocket-version", 21}, {"13", 2}};
 
 /* --- lists of tokens -------------------------------------------------------------------------------- */
 
@@ -297,8 +294,8 @@ static bool refuse(struct ws_agreement *ret, unsigned status, const char *reason
 {
     *ret = (struct ws_agreement){.status = status, .reason = reason};
     if (status == 426) {
-        ret->headers = refusal;
-        ret->header_count = countof(refusal);
+        ret->headers = &version;
+        ret->header_count = 1;
     }
     return false;
 }

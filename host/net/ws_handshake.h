@@ -8,8 +8,7 @@
 struct ws_agreement {
     unsigned status;    /* 101: agreed. 400, 426: refused; 503: memory is out                     */
     const char *reason; /* refused: a constant word for logs and metrics; agreed: NULL            */
-    /* refused: headers that the answer must have. Upgrade is among them (RFC 9110 15.5.22), which
-     * exchange_head() keeps to itself. */
+    /* refused: headers that the answer must have, beside the Upgrade that http1 gives to every 426 */
     const mig_header *headers;
     uint32_t header_count;
 
