@@ -74,13 +74,12 @@ static str rendered(struct op *op, str text)
     return t.has_failed ? (str){NULL, 0} : text_str(&t);
 }
 
-/* What callers do not see of an internal error goes to the log. */
-static void log_internal(struct op *op, str message, str details)
+void op_log_internal(struct op *op, str message, str details)
 {
     const struct log_context *outer = log_enter(&op->log);
 
     log_error("call.internal", F_STR("capability", str_of(op->cap->id)),
-              F_Z("instance", op->cap->instance->name), F_STR("message", message),
+              F_Z("instance", op->provider->name), F_STR("message", message),
               F_STR("details", details));
     log_enter(outer);
 }
@@ -129,10 +128,10 @@ static void answer_result(struct op *op, str json)
     str why;
 
     if (!json_check(op->arena, text, &fault)) {
-        log_internal(op, S("the provider's result is not JSON"), str_of(fault.text));
+        op_log_internal(op, S("the provider's result is not JSON"), str_of(fault.text));
         r = internal(S("{\"reason\":\"invalid_provider_output\"}"));
     } else if (!schema_check_output(op, text = envelope_object(op->arena, text), &why)) {
-        log_internal(op, S("the provider's result does not agree with its schema"), why);
+        op_log_internal(op, S("the provider's result does not agree with its schema"), why);
         r = internal(S("{\"reason\":\"output_schema_violation\"}"));
     } else {
         r.json = text;
@@ -163,7 +162,7 @@ static void answer_now(struct op *op, const struct call_result *r, bool is_own)
         is_object(op, r->details) ? arena_copy(op->arena, str_trim(r->details)) : S("{}");
     kept.message = str_is_utf8(r->message) ? arena_copy(op->arena, r->message) : S("");
     if (r->status == MIG_INTERNAL) {
-        log_internal(op, r->message, r->details);
+        op_log_internal(op, r->message, r->details);
         kept = internal(kept.details);
     }
     if (is_own && r->status != MIG_TIMEOUT && !retry_is_wished(r))

@@ -194,11 +194,7 @@ static void write_frame(struct op *op, struct arena_text *t, str json)
 
 static mig_status fail(struct op *op, str reason)
 {
-    const struct log_context *outer = log_enter(&op->log);
-
-    log_error("call.internal", F_STR("capability", str_of(op->cap->id)),
-              F_Z("instance", op->provider->name), F_STR("message", reason));
-    log_enter(outer);
+    op_log_internal(op, reason, S(""));
     call_abort(op->call, CALL_STOP,
                &(struct call_result){.status = MIG_INTERNAL,
                                      .message = S("the provider failed"),

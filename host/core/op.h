@@ -147,6 +147,8 @@ bool op_header_text(const struct op *op, enum header_member m, str mirror, str *
  * answer (only for bindings). */
 void op_answer(struct op *op, const struct call_result *r, str envelope);
 void op_answer_error(struct op *op, const struct call_result *r);
+/* To the log goes what callers do not see of a provider that failed. */
+void op_log_internal(struct op *op, str message, str details);
 
 /* The generation is not needed any more. */
 void op_let_go(struct op *op);
