@@ -291,24 +291,29 @@ class Storm:
         if self.error:
             raise self.error
 
+    def run(self, durable):
+        """Kills the daemon five times at any moment; the last one lives, with the log up to its head."""
+        how = {"mig.replay_rate": 100000, "mig.event_max_per_topic": 1000000}
+        seed = int(os.environ.get("MIGD_SEED", time.time_ns() % 1000000))
+        print("MIGD_SEED", seed)
+        dice, self.daemon = random.Random(seed), durable(True, **how)
+        self.start()
+        for round_ in range(5):
+            time.sleep(dice.uniform(0.1, 0.7))
+            end(self.daemon)
+            self.daemon = durable(round_ < 4, **how)
+        time.sleep(0.3)
+        self.stop()
+        head = fill(self.daemon, self.topic, 1)[0]
+        with subscribe(self.daemon, self.topic, resume_cursor=0, timeout=60) as s:
+            return messages(s, head, timeout=60, may_lag=True)
+
 
 def test_kill_9_in_a_storm_of_publishers(durable):
-    """Five times at any moment: what was acknowledged is there, under its number, once."""
-    how = {"mig.replay_rate": 100000, "mig.event_max_per_topic": 1000000}
-    seed = int(os.environ.get("MIGD_SEED", time.time_ns() % 1000000))
-    print("MIGD_SEED", seed)
-    dice, storm = random.Random(seed), Storm("storm.topic", 8)
-    storm.daemon = d = durable(True, **how)
-    storm.start()
-    for round_ in range(5):
-        time.sleep(dice.uniform(0.1, 0.7))
-        end(d)
-        storm.daemon = d = durable(round_ < 4, **how)
-    time.sleep(0.3)
-    storm.stop()
-    head = fill(d, "storm.topic", 1)[0]
-    with subscribe(d, "storm.topic", resume_cursor=0, timeout=60) as s:
-        log = messages(s, head, timeout=60, may_lag=True)
+    """What was acknowledged is there, under its number, once."""
+    storm = Storm("storm.topic", 8)
+    log = storm.run(durable)
+    head = len(log)
     assert sequences(log) == list(range(1, head + 1)), "neither gap nor number given twice"
     there = {e["sequence"]: (e["event_id"], e["payload"]) for e in log}
     for i, acked in enumerate(storm.acked):
@@ -317,7 +322,7 @@ def test_kill_9_in_a_storm_of_publishers(durable):
             assert there[sequence] == (event_id, {"from": i, "n": n})
     extra = head - 1 - sum(map(len, storm.acked))
     assert 0 <= extra <= sum(storm.doubtful.values()), "and nothing that nobody published"
-    with subscribe(d, "storm.topic", consumer_id="c", timeout=60) as s:
+    with subscribe(storm.daemon, "storm.topic", consumer_id="c", timeout=60) as s:
         while not storm.consumed or storm.consumed[-1] < head:
             storm.consumed.append(messages(s, 1, timeout=60, may_lag=True)[0]["sequence"])
     assert set(storm.consumed) == set(range(1, head + 1)), "the consumer has missed none"
@@ -348,19 +353,8 @@ class Insistent(Storm):
 
 def test_kill_9_and_a_key_publish_once(durable):
     """The key and the event are in the store together: a repetition never makes a second event."""
-    how = {"mig.replay_rate": 100000, "mig.event_max_per_topic": 1000000}
     storm = Insistent("once.topic", 8)
-    storm.daemon = d = durable(True, **how)
-    storm.start()
-    for round_ in range(5):
-        time.sleep(random.uniform(0.1, 0.6))
-        end(d)
-        storm.daemon = d = durable(round_ < 4, **how)
-    time.sleep(0.3)
-    storm.stop()
-    head = fill(d, "once.topic", 1)[0]
-    with subscribe(d, "once.topic", resume_cursor=0, timeout=60) as s:
-        log = messages(s, head, timeout=60, may_lag=True)[:-1]
+    log = storm.run(durable)[:-1]
     sent = Counter((e["payload"]["from"], e["payload"]["n"]) for e in log)
     assert set(sent.values()) == {1}, [k for k, times in sent.items() if times > 1]
     there = {e["sequence"]: e["event_id"] for e in log}
