@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-enum { INBOX_BUDGET = 256, YIELDED_NS = 1000000 };
+enum { INBOX_BUDGET = 256, YIELDED_NS = 100000 };
 
 static _Thread_local struct loop *current;
 
@@ -140,13 +140,15 @@ static void run_inbox(struct loop *l)
 static void run_yielded(struct loop *l)
 {
     uint64_t end = clock_now_ns() + YIELDED_NS;
+    bool is_over = !l->yielded.first;
 
     mark_busy(l);
-    for (struct task *t; (t = task_pop(&l->yielded));) {
+    for (struct task **last = l->yielded.last; !is_over;) {
+        struct task *t = task_pop(&l->yielded);
+        is_over = &t->next == last; /* what it adds again is for the next turn */
         t->run(t);
         loop_drain(l);
-        if (clock_now_ns() >= end)
-            return;
+        is_over |= clock_now_ns() >= end;
     }
 }
 

@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 /* A slice is guarded by one state word, so that begin and end are plain stores but for the exchange
  * that meets a fire in progress. */
@@ -28,12 +29,14 @@ struct watchdog {
     _Atomic unsigned stall_ms;
     _Atomic bool is_dozing; /* looks rarely: no slice was armed for a while */
     _Atomic uint64_t slices;
+    _Atomic uint64_t fine_ns; /* when the last slice began that is shorter than a look */
     bool is_stopping;
     uint64_t *reported; /* per loop: busy_since of the stall last reported */
     struct slice *slice;
 };
 
 enum { LOOK_NS = 1000000, DOZE_NS = 20000000, DOZE_AFTER_LOOKS = 50 };
+enum { FINE_NS = 100000, FINE_FOR_NS = 10000000 };
 
 static void look_at_slice(struct slice *s, uint64_t now)
 {
@@ -68,12 +71,21 @@ static void look_at_loop(struct watchdog *w, size_t i, uint64_t now)
         F_Z("hint", "a LOOP handler must return within 1 ms; use MIG_EXEC_POOL for slow work"));
 }
 
+/* Slices that are shorter than a look come one after the other: they are looked at more closely. */
+static uint64_t nap_of(struct watchdog *w, uint64_t now, bool is_dozing)
+{
+    uint64_t fine = atomic_load_explicit(&w->fine_ns, memory_order_relaxed);
+
+    return is_dozing ? DOZE_NS : fine + FINE_FOR_NS > now ? FINE_NS : LOOK_NS;
+}
+
 static void *watch(void *arg)
 {
     struct watchdog *w = arg;
     uint64_t seen = 0;
     unsigned quiet = 0;
 
+    prctl(PR_SET_TIMERSLACK, FINE_NS / 10);
     pthread_mutex_lock(&w->lock);
     while (!w->is_stopping) {
         uint64_t slices = atomic_load(&w->slices);
@@ -82,8 +94,9 @@ static void *watch(void *arg)
         bool doze = quiet > DOZE_AFTER_LOOKS;
         atomic_store(&w->is_dozing, doze);
         bool is_late = doze && atomic_load(&w->slices) != seen; /* armed while we decided */
-        wait_until(&w->wake, &w->lock, clock_now_ns() + (doze && !is_late ? DOZE_NS : LOOK_NS));
         uint64_t now = clock_now_ns();
+        wait_until(&w->wake, &w->lock, now + nap_of(w, now, doze && !is_late));
+        now = clock_now_ns();
         for (size_t i = 0; i < w->count; i++) {
             look_at_slice(&w->slice[i], now);
             look_at_loop(w, i, now);
@@ -151,8 +164,10 @@ void watchdog_slice_begin(struct watchdog *w, struct loop *l, uint32_t limit_us,
     must(loop_is_current(l) && atomic_load(&s->state) == SLICE_NONE);
     s->fire = fire;
     s->arg = arg;
-    atomic_store_explicit(&s->due_ns, clock_now_ns() + (uint64_t)limit_us * 1000u,
-                          memory_order_relaxed);
+    uint64_t now = clock_now_ns(), limit_ns = (uint64_t)limit_us * 1000u;
+    atomic_store_explicit(&s->due_ns, now + limit_ns, memory_order_relaxed);
+    if (limit_ns < LOOK_NS)
+        atomic_store_explicit(&w->fine_ns, now, memory_order_relaxed);
     atomic_store(&s->state, SLICE_ARMED);
     atomic_fetch_add_explicit(&w->slices, 1, memory_order_relaxed);
     if (atomic_load(&w->is_dozing)) {

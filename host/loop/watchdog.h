@@ -18,7 +18,8 @@ void watchdog_wait_look(struct watchdog *w);
 void watchdog_set_stall_ms(struct watchdog *w, unsigned stall_ms);
 
 /* Own loop: call fire(arg) on the watchdog's thread when slice_end() has not come after limit_us.
- * Granularity about 1 ms. At most one slice per loop at a time. */
+ * Granularity about 1 ms; 0.1 ms where slices shorter than 1 ms follow each other. At most one slice per
+ * loop at a time. */
 void watchdog_slice_begin(struct watchdog *w, struct loop *l, uint32_t limit_us,
                           void (*fire)(void *arg), void *arg);
 /* Own loop: returns after a fire() in progress has returned. */

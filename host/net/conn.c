@@ -195,6 +195,7 @@ void conn_close(struct conn *c, enum net_end why)
     timer_stop(&c->net->loop->timers, &c->timer);
     timer_stop(&c->net->loop->timers, &c->rest);
     list_remove(&c->link);
+    list_remove(&c->turn);
     uv_close((uv_handle_t *)&c->tcp, on_closed);
     if (c->proto)
         c->proto->ended(c, why);
@@ -219,22 +220,15 @@ static void on_fin(struct conn *c)
     conn_close(c, is_cut ? NET_END_CUT : NET_END_PEER);
 }
 
-static void start_reading(struct conn *c);
-
 static void after_rest(struct timer *t)
 {
-    struct conn *c = container_of(t, struct conn, rest);
-
-    c->is_resting = false;
-    if (c->is_reading)
-        start_reading(c);
+    conn_release(container_of(t, struct conn, rest), HOLD_REST);
 }
 
 /* What nobody wants is thrown away at the pace of a slow line, not at that of a sender who does not care. */
 static void rest(struct conn *c)
 {
-    c->is_resting = true;
-    uv_read_stop((uv_stream_t *)&c->tcp);
+    conn_hold(c, HOLD_REST);
     loop_timer(c->net->loop, &c->rest, REST_MS, after_rest);
 }
 
@@ -255,6 +249,8 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
         tls_feed(c, buf->base, (size_t)n);
     else
         c->proto->feed(c, buf->base, (size_t)n);
+    if (n > 0 && !c->is_closed)
+        turns_was_read(&c->net->turns, c, (size_t)n, (size_t)n == buf->len);
     loop_drain(l);
 }
 
@@ -269,12 +265,25 @@ void conn_read(struct conn *c, bool is_wanted)
     if (c->is_closed || c->is_reading == is_wanted)
         return;
     c->is_reading = is_wanted;
-    if (c->is_resting)
+    if (c->holds)
         return;
     if (is_wanted)
         start_reading(c);
     else
         uv_read_stop((uv_stream_t *)&c->tcp);
+}
+
+void conn_hold(struct conn *c, enum conn_hold why)
+{
+    c->holds |= (uint8_t)why;
+    uv_read_stop((uv_stream_t *)&c->tcp);
+}
+
+void conn_release(struct conn *c, enum conn_hold why)
+{
+    c->holds &= (uint8_t)~why;
+    if (!c->holds && c->is_reading)
+        start_reading(c);
 }
 
 /* --- open --------------------------------------------------------------------------------------- */
@@ -295,6 +304,7 @@ struct conn *conn_open(struct net_loop *n, int fd)
     atomic_fetch_add_explicit(&n->count, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&n->accepted, 1, memory_order_relaxed);
     list_push(&n->conns, &c->link);
+    list_init(&c->turn);
     if (uv_tcp_open(&c->tcp, fd) < 0) {
         conn_close(c, NET_END_ERROR);
         return NULL;

@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "net/http.h"
 #include "net/raw.h"
+#include "net/turns.h"
 
 #include <stdatomic.h>
 
@@ -41,12 +42,16 @@ struct net_loop {
     bool is_draining;
     _Atomic size_t count;
     _Atomic uint64_t requests, accepted, errors, tls_failed, cut, floods;
+    struct turns turns;
     struct tls_loop *tls;    /* made with the first TLS connection                      */
     struct buf frames;       /* HTTP/2: of one connection's turn, while they are collected */
     char read_buffer[65536]; /* shared by all connections: used within one callback */
     char date[29];
     uint64_t date_s;
 };
+
+/* Why a connection is not read although its protocol would. */
+enum conn_hold { HOLD_REST = 1, HOLD_TURN = 2 };
 
 struct conn {
     uv_tcp_t tcp;
@@ -56,13 +61,17 @@ struct conn {
     const struct conn_proto *proto;
     void *state;     /* of proto         */
     struct tls *tls; /* NULL: plain text */
-    struct list link;
+    struct list link, turn;
     struct timer timer, rest;
     uint64_t due_ms;             /* when to look again; TIMER_NEVER        */
     uint32_t lasts_ms, write_ms; /* what proto asked for; one write's time */
     bool is_corked;              /* collect the output until conn_uncork() */
-    bool is_writing, is_reading;
-    bool is_resting;   /* reads on when `rest` is over */
+    bool is_writing;
+    bool is_reading;   /* proto wants to                */
+    uint8_t holds;     /* enum conn_hold                */
+    uint8_t pieces;    /* reads of a request that is not complete: proto counts */
+    bool is_large;     /* its last read was a full one  */
+    uint32_t burst;    /* bytes of such reads in a row  */
     bool is_ending;    /* closes behind what is queued; input is dropped    */
     bool has_said_bye; /* TLS: close_notify is written                      */
     bool is_lingering; /* everything was sent, the client hangs up          */
@@ -93,6 +102,9 @@ static inline bool conn_is_waiting(const struct conn *c)
 void conn_lasts(struct conn *c, uint32_t ms);
 /* Stop reading, or go on. */
 void conn_read(struct conn *c, bool is_wanted);
+/* The same for a reason that is none of the protocol's. */
+void conn_hold(struct conn *c, enum conn_hold why);
+void conn_release(struct conn *c, enum conn_hold why);
 /* Close behind what is queued. */
 void conn_finish(struct conn *c);
 void conn_close(struct conn *c, enum net_end why);

@@ -18,6 +18,7 @@ struct net_loop *net_loop_new(struct loop *l, const struct exchange_ops *ops,
     n->ops = ops;
     n->limits = limits;
     list_init(&n->conns);
+    turns_init(&n->turns, l);
     buf_init(&n->frames, CONN_OUT_MAX);
     l->local[LOOP_NET] = n;
     return n;

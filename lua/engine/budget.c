@@ -2,7 +2,7 @@
  *
  *   slice_begin --> lua_resume --> slice_end            the usual 20 us
  *        |              |
- *        | 1 ms later, on the watchdog's thread
+ *        | 1 ms later, on the watchdog's thread; 0.1 ms where that happened in the last ten seconds
  *        +--> fire: lua_sethook --> on_hook, on the loop: over the budget?  raise, and go on
  * raising can it yield?     yield; mig.task resumes it later neither?          10 ms, then as over
  * the budget
@@ -100,9 +100,10 @@ static void on_hook(lua_State *L, lua_Debug *ar)
     while (atomic_load(&st->firing)) /* two words being stored on the other thread */
         ;
     uint64_t slice = check_time(L, st, co->run);
-    if (slice >= SLICE_US * 1000u && !co->run->is_closing && st->engine->task &&
+    if (slice >= st->slice_us * 1000u && !co->run->is_closing && st->engine->task &&
         lua_isyieldable(L)) {
         lua_sethook(L, NULL, 0, 0);
+        st->greedy_until_ns = now(st) + LATELY_MS * 1000000ull;
         co->wait = WAIT_SLICE;
         lua_yield(L, 0);
         return;
@@ -144,6 +145,7 @@ void slice_begin(struct state *st, struct co *co)
 
     st->slice_co = co;
     st->slice_t0 = now(st);
+    st->slice_us = st->slice_t0 < st->greedy_until_ns ? SHORT_SLICE_US : SLICE_US;
     st->strike_cpu_ns = 0;
     if (run->start_ns == 0)
         run->start_ns = st->slice_t0;
@@ -162,7 +164,7 @@ void slice_begin(struct state *st, struct co *co)
         lua_sethook(co->L, on_hook, LUA_MASKCOUNT, 1000);
     }
     if (e->loop)
-        e->loop->slice_begin(e->host, SLICE_US, fire, st);
+        e->loop->slice_begin(e->host, st->slice_us, fire, st);
 }
 
 void slice_end(struct state *st)
