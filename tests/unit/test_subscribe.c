@@ -46,8 +46,9 @@ static mig_status on_event(void *self, void *tag, mig_call e, const mig_event *e
     while (b.waits)
         sched_yield();
     b.is_in = false;
-    if (b.answer != MIG_OK)
-        return b.answer;
+    mig_status answer = b.answer;
+    if (answer != MIG_OK)
+        return answer;
     assert_in_range(b.count, 0, countof(b.seen) - 1);
     b.seen[b.count++] = event->sequence;
     if (event->kind != MIG_EVENT_MESSAGE) {
