@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-enum { INBOX_BUDGET = 256, YIELDED_NS = 100000 };
+enum { INBOX_BUDGET = 256, YIELDED_NS = 50000 };
 
 static _Thread_local struct loop *current;
 

@@ -69,9 +69,7 @@ struct conn {
     bool is_writing;
     bool is_reading;   /* proto wants to                */
     uint8_t holds;     /* enum conn_hold                */
-    uint8_t pieces;    /* reads of a request that is not complete: proto counts */
-    bool is_large;     /* its last read was a full one  */
-    uint32_t burst;    /* bytes of such reads in a row  */
+    uint32_t burst;    /* bytes of full reads in a row  */
     bool is_ending;    /* closes behind what is queued; input is dropped    */
     bool has_said_bye; /* TLS: close_notify is written                      */
     bool is_lingering; /* everything was sent, the client hangs up          */

@@ -123,16 +123,6 @@ static void state_free(struct http1 *h)
     free(h);
 }
 
-static void count_pieces(struct http1 *h)
-{
-    bool is_complete = h->phase == HTTP1_IDLE || h->phase == HTTP1_HANDLING || h->is_replaced;
-
-    if (is_complete)
-        h->c->pieces = 0;
-    else if (h->c->pieces < UINT8_MAX)
-        h->c->pieces++;
-}
-
 void http1_feed(struct conn *c, const char *data, size_t len)
 {
     struct http1 *h = c->state;
@@ -145,7 +135,6 @@ void http1_feed(struct conn *c, const char *data, size_t len)
     while (feed_one(h, &data, &len))
         ;
     h->is_feeding = false;
-    count_pieces(h);
     if (h->is_phase_new && !h->is_replaced && !c->is_closed)
         settle(h);
     if (h->is_replaced) {

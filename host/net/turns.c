@@ -2,46 +2,45 @@
 #include "base/check.h"
 #include "net/conn.h"
 
-/* One large read or eight small ones a turn. A connection goes on first until it has had its burst, so that
- * large bodies are in memory one after the other; then the next one is first. A request may come in two
- * pieces, as many clients send it, without waiting. */
-enum { TURN = 8, LARGE = 8, SMALL = 1, BURST = 8 << 20, PIECES = 2 };
+/* So many bytes may one connection send before it is another one's turn: large bodies are in memory one
+ * after the other, not all at a time. */
+enum { BURST = 8 << 20 };
 
-static void take_turn(struct task *task)
+static void wake(struct turns *t)
+{
+    if (t->is_due || list_is_empty(&t->waiting))
+        return;
+    t->is_due = true;
+    loop_yield(t->loop, &t->task);
+}
+
+static void next(struct task *task)
 {
     struct turns *t = container_of(task, struct turns, task);
 
     t->is_due = false;
-    for (int left = TURN; left > 0 && !list_is_empty(&t->waiting);) {
-        struct conn *c = container_of(t->waiting.next, struct conn, turn);
-        left -= c->is_large ? LARGE : SMALL;
-        list_remove(&c->turn);
-        conn_release(c, HOLD_TURN);
-    }
-    if (!list_is_empty(&t->waiting)) {
-        t->is_due = true;
-        loop_yield(t->loop, &t->task);
-    }
+    if (list_is_empty(&t->waiting))
+        return; /* it was closed */
+    struct conn *c = container_of(t->waiting.next, struct conn, turn);
+    list_remove(&c->turn);
+    conn_release(c, HOLD_TURN);
+    wake(t);
 }
 
 void turns_init(struct turns *t, struct loop *l)
 {
-    *t = (struct turns){.loop = l, .task.run = take_turn};
+    *t = (struct turns){.loop = l, .task.run = next};
     list_init(&t->waiting);
 }
 
 void turns_was_read(struct turns *t, struct conn *c, size_t n, bool is_full)
 {
-    bool is_first = is_full && c->burst < BURST;
+    bool goes_on = c->burst > 0 && c->burst < BURST;
 
-    c->is_large = is_full;
-    c->burst = is_first ? c->burst + (uint32_t)n : 0;
-    if (!is_full && c->pieces <= PIECES)
+    c->burst = !is_full ? 0 : goes_on ? c->burst + (uint32_t)n : (uint32_t)n;
+    if (!is_full)
         return;
     conn_hold(c, HOLD_TURN);
-    list_push(is_first ? t->waiting.next : &t->waiting, &c->turn);
-    if (!t->is_due) {
-        t->is_due = true;
-        loop_yield(t->loop, &t->task);
-    }
+    list_push(goes_on ? t->waiting.next : &t->waiting, &c->turn);
+    wake(t);
 }

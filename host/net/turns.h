@@ -1,7 +1,6 @@
 /* turns.h: whose turn it is to be read. Most connections are read whenever bytes are there. Those that have
- * more than fits one read, or send a request in many small pieces, wait in a queue, of which each turn of
- * the loop takes a little: what they send cannot hold up the others (slowloris, floods of bytes). Private to
- * net/. Owner: the loop. */
+ * more than one read takes wait in a queue, of which each turn of the loop takes one: who sends a lot cannot
+ * hold up the others. Private to net/. Owner: the loop. */
 #ifndef NET_TURNS_H
 #define NET_TURNS_H
 #include "base/list.h"
@@ -17,6 +16,6 @@ struct turns {
 };
 
 void turns_init(struct turns *t, struct loop *l);
-/* c was read, and its protocol has seen what came: n bytes, a full buffer or not. It may have to wait. */
+/* c was read, and its protocol has seen the n bytes that came. Where they filled the buffer, it waits. */
 void turns_was_read(struct turns *t, struct conn *c, size_t n, bool is_full);
 #endif

@@ -31,8 +31,8 @@
 
 enum {
     JSON_DEPTH = 128,
-    SLICE_US = 1000,               /* a stretch of work after which a script gives way      */
-    SHORT_SLICE_US = 100,          /* the same when it has had to give way lately           */
+    SLICE_US = 1000,     /* a stretch of work after which a script gives way      */
+    SHORT_SLICE_US = 50, /* the same when it has had to give way lately           */
     LATELY_MS = 10000,
     CALLBACK_US = 10000,           /* the same where it cannot: sort, gsub, <close>         */
     LOAD_MS = 1000,                /* for the top level of a script                         */
@@ -178,8 +178,8 @@ struct state {
     uint64_t slice_t0;
     uint64_t greedy_until_ns; /* it had to give way lately      */
     uint32_t slice_us;        /* after which it gives way again */
-    uint64_t strike_cpu_ns;  /* thread CPU clock at the watchdog's first strike; 0: none */
-    uint64_t strike_cost_ns; /* what the slice had cost by then */
+    uint64_t strike_cpu_ns;   /* thread CPU clock at the watchdog's first strike; 0: none */
+    uint64_t strike_cost_ns;  /* what the slice had cost by then */
     bool is_armed;
     atomic_bool firing, acked, fired;
 };
