@@ -29,6 +29,8 @@
 #include "mig/ext/timer.h"
 #include "mig/plugin.h"
 
+#include "blocks.h"
+
 enum {
     JSON_DEPTH = 128,
     SLICE_US = 1000,     /* a stretch of work after which a script gives way      */
@@ -154,6 +156,7 @@ struct state {
     struct engine *engine;
     uint32_t index;
     lua_State *L;
+    struct blocks blocks;
     size_t used, limit, soft_limit; /* bytes; soft_limit <= limit during a slice */
     bool is_loading;
     uint64_t load_until_ns;

@@ -7,25 +7,26 @@
  * - a limit: growing over it fails, which Lua turns into "not enough memory" after a full
  *   collection. osize is a type tag when ptr is NULL.
  * - the watchdog may walk the call frames right now (budget.c, fire): a block that could be a frame
- *   (64 bytes in Lua 5.4) is not freed before it has left. */
+ *   (64 bytes in Lua 5.4; a table has 56) is not freed before it has left. */
 static void *limited_alloc(void *ud, void *ptr, size_t osize, size_t nsize)
 {
     struct state *st = ud;
     size_t old = ptr ? osize : 0;
 
     if (nsize == 0) {
-        if (old - 48 <= 48) {
+        if (old - 60 <= 20) {
             atomic_thread_fence(memory_order_seq_cst);
             while (atomic_load_explicit(&st->firing, memory_order_acquire))
                 ;
         }
         st->used -= old;
-        free(ptr);
+        blocks_free(&st->blocks, ptr, old);
         return NULL;
     }
     if (nsize > old && (nsize > st->soft_limit || st->used - old > st->soft_limit - nsize))
         return NULL;
-    void *grown = ptr ? realloc(ptr, nsize) : malloc(nsize);
+    void *grown =
+        ptr ? blocks_realloc(&st->blocks, ptr, old, nsize) : blocks_alloc(&st->blocks, nsize);
     if (grown)
         st->used = st->used - old + nsize;
     return grown;
@@ -101,6 +102,7 @@ void state_free(struct state *st)
     if (!st)
         return;
     lua_close(st->L);
+    blocks_deinit(&st->blocks);
     run_deinit(st);
     buf_deinit(&st->out);
     buf_deinit(&st->text);
