@@ -73,8 +73,8 @@ static inline void loop_defer(struct loop *l, struct task *t)
 }
 /* Own thread, at the end of an event callback: run what was deferred until nothing is left. */
 void loop_drain(struct loop *l);
-/* Own thread: run t when the sockets had their turn. All that gave way has about 0.1 ms of each turn, and
- * one task at least. */
+/* Own thread: run t when the sockets had their turn. All that gave way has about 0.05 ms of each turn,
+ * and one task at least. */
 void loop_yield(struct loop *l, struct task *t);
 /* Own thread: like timer_start() with a delay from now, and the loop will wake for it. */
 void loop_timer(struct loop *l, struct timer *t, uint64_t delay_ms, timer_fn fn);
