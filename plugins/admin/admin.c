@@ -3,6 +3,7 @@
 #include "admin.h"
 #include <mig/sdk/json.h>
 #include <mig/sdk/json_write.h>
+#include <mig/sdk/query.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,69 +162,26 @@ static void on_done(void *self, void *tag, const mig_outcome *out)
     free(v);
 }
 
-static int query_has(mig_str query, const char *name)
-{
-    size_t n = strlen(name);
-
-    for (size_t i = 0; i + n <= query.len; i++)
-        if ((i == 0 || query.ptr[i - 1] == '&') && memcmp(query.ptr + i, name, n) == 0 &&
-            (i + n == query.len || query.ptr[i + n] == '&'))
-            return 1;
-    return 0;
-}
-
-static int hex(char c)
-{
-    return c >= '0' && c <= '9'                     ? c - '0'
-           : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
-                                                    : -1;
-}
-
-/* A value of the query as text, in `out`, which has room for it. What is no escape stays as it is. */
-static mig_str decoded(mig_str raw, char *out)
-{
-    mig_str text = {out, 0};
-
-    for (size_t i = 0; i < raw.len; i++) {
-        int high = raw.ptr[i] == '%' && i + 2 < raw.len ? hex(raw.ptr[i + 1]) : -1;
-        int low = high >= 0 ? hex(raw.ptr[i + 2]) : -1;
-        out[text.len++] = (char)(low >= 0 ? high << 4 | low : raw.ptr[i]);
-        i += low >= 0 ? 2 : 0;
-    }
-    return text;
-}
-
-/* The raw value of a parameter; ptr NULL: it is not there. */
-static mig_str query_value(mig_str query, const char *name)
-{
-    mig_str none = {NULL, 0};
-    size_t n = strlen(name);
-
-    for (size_t at = 0; at < query.len;) {
-        const char *from = query.ptr + at;
-        const char *stop = (const char *)memchr(from, '&', query.len - at);
-        size_t len = stop ? (size_t)(stop - from) : query.len - at;
-        if (len > n && memcmp(from, name, n) == 0 && from[n] == '=') {
-            mig_str value = {from + n + 1, len - n - 1};
-            return value;
-        }
-        at += len + 1;
-    }
-    return none;
-}
-
 static void put_query(mig_json_writer *w, const struct route *r, mig_str query)
 {
     char *room = r->query ? (char *)malloc(query.len + 1) : NULL;
 
     for (size_t i = 0; room && r->query[i]; i++) {
-        mig_str value = query_value(query, r->query[i]);
-        if (!value.ptr)
+        mig_str value = mig_query_value(query, r->query[i]);
+        if (!value.len)
             continue;
+        mig_query_decode(value, '+', room,
+                         &value); /* else the verb sees it as it is, and says so */
         mig_json_key(w, r->query[i]);
-        mig_json_put_string(w, decoded(value, room));
+        mig_json_put_string(w, value);
     }
     free(room);
+}
+
+static int is_true(mig_str value)
+{
+    return (value.len == 4 && memcmp(value.ptr, "true", 4) == 0) ||
+           (value.len == 1 && value.ptr[0] == '1');
 }
 
 /* The verb's arguments as JSON, malloc'ed in *ret_text. */
@@ -236,8 +194,7 @@ static mig_str arguments(const struct route *r, const mig_http_request *rq, char
 
     mig_json_open(&w, '{');
     mig_json_key(&w, "dry_run");
-    mig_json_put_bool(&w,
-                      query_has(rq->query, "dry_run=true") || query_has(rq->query, "dry_run=1"));
+    mig_json_put_bool(&w, is_true(mig_query_value(rq->query, "dry_run")));
     mig_json_key(&w, "detailed");
     mig_json_put_bool(&w, r->is_detailed);
     mig_json_key(&w, "restricted");

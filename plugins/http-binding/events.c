@@ -2,6 +2,7 @@
 #include "http_binding.h"
 #include <mig/sdk/json.h>
 #include <mig/sdk/json_write.h>
+#include <mig/sdk/query.h>
 #include <mig/sdk/status.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -156,33 +157,6 @@ static void on_unsubscribed(void *self, void *tag, mig_call ex, const mig_outcom
     free(tag);
 }
 
-static int hex(char c)
-{
-    return c >= '0' && c <= '9'                     ? c - '0'
-           : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
-                                                    : -1;
-}
-
-int hb_decode(mig_str raw, char *out, size_t *ret_len)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < raw.len; i++) {
-        char c = raw.ptr[i];
-        if (c == '%') {
-            int high = i + 2 < raw.len ? hex(raw.ptr[i + 1]) : -1;
-            int low = high >= 0 ? hex(raw.ptr[i + 2]) : -1;
-            if (low < 0 || (high << 4 | low) < 0x20)
-                return 0;
-            c = (char)(high << 4 | low);
-            i += 2;
-        }
-        out[n++] = c == '+' && raw.ptr[i] == '+' ? ' ' : c;
-    }
-    *ret_len = n;
-    return 1;
-}
-
 struct wish {
     const char *name;
     char value[160];
@@ -195,25 +169,20 @@ enum { CONSUMER, CURSOR, INFLIGHT, TENANT, WISHES };
 /* 0: a value is too long or badly encoded; what it is called is in *ret_bad. */
 static int read_query(mig_str query, struct wish wishes[WISHES], const char **ret_bad)
 {
-    const char *at = query.ptr, *end = query.ptr + query.len;
+    mig_str name, raw;
 
-    while (query.len && at < end) {
-        const char *stop = (const char *)memchr(at, '&', (size_t)(end - at));
-        stop = stop ? stop : end;
-        const char *eq = (const char *)memchr(at, '=', (size_t)(stop - at));
-        mig_str name = {at, (size_t)((eq ? eq : stop) - at)};
-        mig_str raw = {eq ? eq + 1 : stop, (size_t)(stop - (eq ? eq + 1 : stop))};
+    while (mig_query_next(&query, &name, &raw))
         for (int i = 0; i < WISHES; i++) {
             struct wish *w = &wishes[i];
             if (!hb_is(name, w->name, strlen(w->name)))
                 continue;
+            mig_str value;
             *ret_bad = w->name;
-            if (raw.len > sizeof w->value || !hb_decode(raw, w->value, &w->len))
+            if (raw.len > sizeof w->value || !mig_query_decode(raw, ' ', w->value, &value))
                 return 0;
+            w->len = value.len;
             w->is_there = 1;
         }
-        at = stop + 1;
-    }
     return 1;
 }
 

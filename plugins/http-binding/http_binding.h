@@ -26,8 +26,6 @@ void hb_answer(struct binding *b, mig_call ex, const mig_outcome *out);
 void hb_answer_with(mig_submit *s, int as_events);
 /* The route of SUBSCRIBE. */
 mig_status hb_describe_subscribe(const mig_registrar *reg);
-/* Decodes one value of a query into `out`, which is as large; '+' is a space. 0: a bad escape. */
-int hb_decode(mig_str raw, char *out, size_t *ret_len);
 
 /* schemas.c: GET /mig/v0.1/schemas (mig-core.md 11.1) */
 mig_status hb_describe_schemas(const mig_registrar *reg);

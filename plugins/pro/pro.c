@@ -5,6 +5,7 @@
 #include <mig/plugin.h>
 #include <mig/sdk/json.h>
 #include <mig/sdk/json_write.h>
+#include <mig/sdk/query.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,29 +75,11 @@ static void on_done(void *self, void *tag, const mig_outcome *out)
     free(v);
 }
 
-/* The value of a parameter as it stands: ids need no escapes. */
-static mig_str parameter(mig_str query, const char *name)
-{
-    size_t n = strlen(name);
-    mig_str none = {NULL, 0};
-
-    for (size_t i = 0; i + n < query.len; i++) {
-        if ((i && query.ptr[i - 1] != '&') || memcmp(query.ptr + i, name, n) != 0 ||
-            query.ptr[i + n] != '=')
-            continue;
-        const char *from = query.ptr + i + n + 1;
-        size_t left = query.len - i - n - 1;
-        const char *end = left ? memchr(from, '&', left) : NULL;
-        mig_str value = {from, end ? (size_t)(end - from) : left};
-        return value;
-    }
-    return none;
-}
-
 /* The verb's arguments as JSON, malloc'ed in *ret_text. */
 static mig_str arguments(const mig_http_request *rq, char **ret_text)
 {
-    mig_str tenant = parameter(rq->query, "tenant_id");
+    mig_str tenant = mig_query_value(rq->query, "tenant_id");
+    char room[256];
     size_t cap = rq->body.len + tenant.len * 6 + 64;
     char *text = *ret_text = malloc(cap);
     mig_json_writer w = mig_json_writer_on(text, text ? cap : 0);
@@ -105,6 +88,8 @@ static mig_str arguments(const mig_http_request *rq, char **ret_text)
     mig_json_key(&w, "restricted");
     mig_json_put_bool(&w, (rq->flags & MIG_REQUEST_RESTRICTED) != 0);
     if (tenant.len) {
+        if (tenant.len <= sizeof room)
+            mig_query_decode(tenant, '+', room, &tenant);
         mig_json_key(&w, "tenant_id");
         mig_json_put_string(&w, tenant);
     }

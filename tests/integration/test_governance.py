@@ -528,6 +528,7 @@ def test_a_quota_counts_what_was_before_it(migd):
         infer(d)
     quota(d, tenant_id="acme", max_invocations=4)
     assert [infer(d).status for _ in range(2)] == [200, 429]
+    assert d.http.get("/pro/v0.1/quotas?tenant_id=%61cm%65").json["quotas"][0]["used"] == 4
     assert d.http.get("/pro/v0.1/quotas?tenant_id=acme").json == {
         "quotas": [{"tenant_id": "acme", "max_invocations": 4, "used": 4}]}
     quota(d, tenant_id="acme", max_invocations=5)
