@@ -403,12 +403,21 @@ static mig_status stub_load_file(const char *path, const char *more)
 static char stub_dir[64];
 
 /* Write a file below the test's folder. */
+static void stub_remove(void)
+{
+    char cmd[100];
+
+    snprintf(cmd, sizeof cmd, "rm -rf -- '%s'", stub_dir);
+    if (system(cmd) != 0)
+        fprintf(stderr, "%s could not be removed\n", stub_dir);
+}
+
 static const char *stub_write(const char *name, const char *text, size_t len)
 {
     static char path[256];
     if (!stub_dir[0]) {
         strcpy(stub_dir, "/tmp/luatestXXXXXX");
-        if (!mkdtemp(stub_dir))
+        if (!mkdtemp(stub_dir) || atexit(stub_remove) != 0)
             abort();
     }
     snprintf(path, sizeof path, "%s/%s", stub_dir, name);
