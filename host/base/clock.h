@@ -27,9 +27,9 @@ static inline uint64_t clock_wall_ms(void)
  * have no turns these are the functions above. */
 struct clock_turn {
     bool is_on;
-    uint64_t now_ns; /* 0: nobody has asked */
-    uint64_t wall_ns,
-        looked_ns; /* the wall clock less the monotonic one, and when that was looked at */
+    uint64_t now_ns;    /* 0: nobody has asked                              */
+    uint64_t wall_ns;   /* the wall clock less the monotonic one            */
+    uint64_t looked_ns; /* when that was looked at; 0: never in this thread */
 };
 extern _Thread_local struct clock_turn clock_turn;
 

@@ -140,15 +140,15 @@ static void run_inbox(struct loop *l)
 static void run_yielded(struct loop *l)
 {
     uint64_t end = clock_now_ns() + YIELDED_NS;
-    bool is_over = !l->yielded.first;
+    struct task **last = l->yielded.last;
 
     mark_busy(l);
-    for (struct task **last = l->yielded.last; !is_over;) {
-        struct task *t = task_pop(&l->yielded);
-        is_over = &t->next == last; /* what it adds again is for the next turn */
+    for (struct task *t; (t = task_pop(&l->yielded));) {
+        bool is_last = &t->next == last; /* what comes in from now on is for the next turn */
         t->run(t);
         loop_drain(l);
-        is_over |= clock_now_ns() >= end;
+        if (is_last || clock_now_ns() >= end)
+            return;
     }
 }
 

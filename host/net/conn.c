@@ -232,6 +232,16 @@ static void rest(struct conn *c)
     loop_timer(c->net->loop, &c->rest, REST_MS, after_rest);
 }
 
+static void take(struct conn *c, const char *data, size_t n)
+{
+    if (c->tls)
+        tls_feed(c, data, n);
+    else
+        c->proto->feed(c, data, n);
+    if (!c->is_closed)
+        turns_was_read(&c->net->turns, c, n, n == sizeof c->net->read_buffer);
+}
+
 static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 {
     struct conn *c = s->data;
@@ -245,12 +255,8 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
         return;
     else if (c->is_ending) /* nothing that will be answered */
         rest(c);
-    else if (c->tls)
-        tls_feed(c, buf->base, (size_t)n);
     else
-        c->proto->feed(c, buf->base, (size_t)n);
-    if (n > 0 && !c->is_closed)
-        turns_was_read(&c->net->turns, c, (size_t)n, (size_t)n == buf->len);
+        take(c, buf->base, (size_t)n);
     loop_drain(l);
 }
 

@@ -37,9 +37,12 @@ void turns_was_read(struct turns *t, struct conn *c, size_t n, bool is_full)
 {
     bool goes_on = c->burst > 0 && c->burst < BURST;
 
-    c->burst = !is_full ? 0 : goes_on ? c->burst + (uint32_t)n : (uint32_t)n;
-    bool is_alone = c->burst == n && list_is_empty(&t->waiting);
-    if (!is_full || is_alone)
+    if (!is_full || !goes_on)
+        c->burst = 0;
+    if (!is_full)
+        return;
+    c->burst += (uint32_t)n;
+    if (!goes_on && list_is_empty(&t->waiting))
         return; /* two reads in a row, where nobody waits: most bodies have ended then */
     conn_hold(c, HOLD_TURN);
     list_push(goes_on ? t->waiting.next : &t->waiting, &c->turn);

@@ -3,19 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The address sanitizer shall see each block go. */
-#if defined(__SANITIZE_ADDRESS__) /* gcc */
-enum { SPARE_BYTES = 0 };
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) /* clang */
-enum { SPARE_BYTES = 0 };
-#else
-enum { SPARE_BYTES = 32 << 10 };
-#endif
-#else
-enum { SPARE_BYTES = 32 << 10 }; /* of each size */
-#endif
-
 struct block {
     struct block *next;
 };
@@ -49,7 +36,7 @@ void blocks_free(struct blocks *b, void *ptr, size_t size)
     size_t i = index_of(size);
     struct block *spare = ptr;
 
-    if (!ptr || i >= BLOCK_SIZES || b->of[i].bytes + size_of(i) > SPARE_BYTES) {
+    if (!ptr || i >= BLOCK_SIZES || b->of[i].bytes + size_of(i) > b->keep) {
         free(ptr);
         return;
     }

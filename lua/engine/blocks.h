@@ -1,5 +1,5 @@
-/* blocks.h: the memory of one Lua state: small blocks that were freed are kept, each size by itself, up to
- * some kilobytes; a script makes and drops a few of them per call. Owner: the thread of the state. */
+/* blocks.h: the memory of one Lua state: small blocks that were freed are kept, each size by itself: a
+ * script makes and drops some per call. Owner: the thread of the state. */
 #ifndef LUA_BLOCKS_H
 #define LUA_BLOCKS_H
 #include <stddef.h>
@@ -8,6 +8,7 @@ enum { BLOCK_STEP = 16, BLOCK_SIZES = 16 };
 
 struct block;
 struct blocks {
+    size_t keep; /* bytes of each size, at most; the owner sets it. 0: every block goes at once */
     struct {
         struct block *spare;
         size_t bytes;

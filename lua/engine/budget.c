@@ -2,7 +2,7 @@
  *
  *   slice_begin --> lua_resume --> slice_end            the usual 20 us
  *        |              |
- *        | 1 ms later, on the watchdog's thread; 0.1 ms where that happened in the last ten seconds
+ *        | 1 ms later, on the watchdog's thread; 0.05 to 0.15 ms where that happened lately
  *        +--> fire: lua_sethook --> on_hook, on the loop: over the budget?  raise, and go on
  * raising can it yield?     yield; mig.task resumes it later neither?          10 ms, then as over
  * the budget

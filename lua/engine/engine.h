@@ -33,9 +33,9 @@
 
 enum {
     JSON_DEPTH = 128,
-    SLICE_US = 1000,     /* a stretch of work after which a script gives way      */
-    SHORT_SLICE_US = 50, /* the same when it has had to give way lately           */
-    LATELY_MS = 10000,
+    SLICE_US = 1000,               /* a stretch of work after which a script gives way      */
+    SHORT_SLICE_US = 50,           /* the same when it has had to give way lately           */
+    LATELY_MS = 10000,             /* so long                                               */
     CALLBACK_US = 10000,           /* the same where it cannot: sort, gsub, <close>         */
     LOAD_MS = 1000,                /* for the top level of a script                         */
     CPU_MS_DEFAULT = 50,           /* per call, over all its slices                         */

@@ -3,6 +3,16 @@
 
 #include <stdlib.h>
 
+/* The address sanitizer shall see each block go. */
+#if defined(__SANITIZE_ADDRESS__) /* gcc */
+#define IS_CHECKED 1
+#elif defined(__has_feature)
+#define IS_CHECKED __has_feature(address_sanitizer) /* clang */
+#else
+#define IS_CHECKED 0
+#endif
+enum { KEEP_BYTES = IS_CHECKED ? 0 : 32 << 10 };
+
 /* The only allocator of the state. Two things are special:
  * - a limit: growing over it fails, which Lua turns into "not enough memory" after a full
  *   collection. osize is a type tag when ptr is NULL.
@@ -78,6 +88,7 @@ struct state *state_new(struct engine *e, uint32_t index)
     st->limit = st->soft_limit = e->memory_bytes;
     st->out.limit = e->memory_bytes;
     st->text.limit = 64 * 1024;
+    st->blocks.keep = KEEP_BYTES;
     st->is_loading = true;
     st->L = lua_newstate(limited_alloc, st);
     if (!st->L) {

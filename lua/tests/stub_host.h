@@ -402,7 +402,6 @@ static mig_status stub_load_file(const char *path, const char *more)
 
 static char stub_dir[64];
 
-/* Write a file below the test's folder. */
 static void stub_remove(void)
 {
     char cmd[100];
@@ -412,6 +411,7 @@ static void stub_remove(void)
         fprintf(stderr, "%s could not be removed\n", stub_dir);
 }
 
+/* Write a file below the test's folder. */
 static const char *stub_write(const char *name, const char *text, size_t len)
 {
     static char path[256];

@@ -26,7 +26,7 @@ static size_t same(const unsigned char *p, size_t n)
 
 static void blocks_keep_their_bytes_through_every_change_of_size(void **state)
 {
-    struct blocks b = {0};
+    struct blocks b = {.keep = 4096};
 
     (void)state;
     for (size_t from = 1; from < 300; from += 3)
@@ -49,7 +49,7 @@ static void blocks_in_use_at_a_time_do_not_overlap(void **state)
         unsigned char *ptr;
         size_t size;
     } held[COUNT];
-    struct blocks b = {0};
+    struct blocks b = {.keep = 4096};
 
     (void)state;
     srand(7);
@@ -71,11 +71,37 @@ static void blocks_in_use_at_a_time_do_not_overlap(void **state)
         assert_null(b.of[i].spare);
 }
 
+static void what_was_freed_is_used_again_up_to_a_limit(void **state)
+{
+    enum { COUNT = 10 };
+    struct blocks b = {.keep = 4 * 64};
+    void *held[COUNT];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT; i++)
+        held[i] = blocks_alloc(&b, 60);
+    for (size_t i = 0; i < COUNT; i++)
+        blocks_free(&b, held[i], 60);
+    assert_int_equal(b.of[3].bytes, 4 * 64);
+    for (size_t i = 4; i-- > 0;)
+        assert_ptr_equal(blocks_alloc(&b, 50), held[i]); /* the same size, the youngest first */
+    assert_int_equal(b.of[3].bytes, 0);
+    for (size_t i = 0; i < 4; i++)
+        blocks_free(&b, held[i], 50);
+    assert_ptr_equal(blocks_realloc(&b, blocks_alloc(&b, 49), 49, 64), held[3]);
+    blocks_free(&b, held[3], 64);
+    b.keep = 0;
+    blocks_free(&b, blocks_alloc(&b, 64), 64);
+    assert_int_equal(b.of[3].bytes, 3 * 64);
+    blocks_deinit(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_keep_their_bytes_through_every_change_of_size),
         cmocka_unit_test(blocks_in_use_at_a_time_do_not_overlap),
+        cmocka_unit_test(what_was_freed_is_used_again_up_to_a_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -170,8 +170,8 @@ static void put_query(mig_json_writer *w, const struct route *r, mig_str query)
         mig_str value = mig_query_value(query, r->query[i]);
         if (!value.len)
             continue;
-        mig_query_decode(value, '+', room,
-                         &value); /* else the verb sees it as it is, and says so */
+        /* What cannot be decoded the verb sees as it is, and says so. */
+        mig_query_decode(value, '+', room, &value);
         mig_json_key(w, r->query[i]);
         mig_json_put_string(w, value);
     }

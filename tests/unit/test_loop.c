@@ -221,6 +221,36 @@ static void what_gives_way_lets_the_sockets_come_between(void **state)
         assert_true(turn_of[i] > turn_of[i - 1]); /* one of them in a turn */
 }
 
+static void work_short(struct task *t)
+{
+    struct hog *h = container_of(t, struct hog, task);
+
+    turn_of[seen_len++] = loop->turns;
+    if (--h->left)
+        loop_yield(loop, t);
+    else
+        loop_stop(loop);
+}
+
+static void begin_short(struct loop *l, uint64_t v)
+{
+    static struct hog quick;
+
+    (void)v;
+    quick = (struct hog){{.run = work_short}, 5};
+    loop_yield(l, &quick.task);
+}
+
+static void what_gives_way_again_waits_for_the_next_turn(void **state)
+{
+    (void)state;
+    loop_post_fn(loop, begin_short, 0);
+    loop_run(loop);
+    assert_int_equal(seen_len, 5);
+    for (size_t i = 1; i < seen_len; i++)
+        assert_true(turn_of[i] > turn_of[i - 1]);
+}
+
 static void see_last(struct task *t)
 {
     (void)t;
@@ -254,6 +284,7 @@ int main(void)
         TL(timers_wake_the_loop_in_order),
         TL(nothing_is_lost_between_threads),
         TL(what_gives_way_lets_the_sockets_come_between),
+        TL(what_gives_way_again_waits_for_the_next_turn),
         TL(what_gave_way_runs_before_the_end),
     };
     return RUN(tests);

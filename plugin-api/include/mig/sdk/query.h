@@ -54,7 +54,7 @@ static inline int mig_query_hex(char c)
 
 /* Writes what raw stands for to out, which has room for raw.len bytes. plus: what a '+' stands for: ' ' as
  * forms write it (WHATWG URL 5.1), or '+' where values have some and spaces have none, as times do. 0: a bad
- * escape, or one of a control character. */
+ * escape, or one of a control character; *ret is as it was. */
 static inline int mig_query_decode(mig_str raw, char plus, char *out, mig_str *ret)
 {
     size_t n = 0;
