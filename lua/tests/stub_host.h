@@ -78,6 +78,7 @@ struct stub {
     pthread_mutex_t lock;
     bool is_guarded, is_stopping;
     uint64_t guard_until;
+    uint32_t guard_us; /* of the last guard */
     void (*fire)(void *);
     void *fire_arg;
     atomic_int fires;
@@ -294,6 +295,7 @@ static void stub_slice_begin(const mig_host *h, uint32_t us, void (*fire)(void *
     assert_false(S->is_guarded); /* one guard at a time */
     S->is_guarded = true;
     S->guard_until = stub_real_ns() + us * 1000u;
+    S->guard_us = us;
     S->fire = fire;
     S->fire_arg = arg;
     pthread_mutex_unlock(&S->lock);

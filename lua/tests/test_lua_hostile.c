@@ -117,6 +117,29 @@ static void a_busy_call_lets_others_run(void **state)
     assert_true(S->fires > 0);
 }
 
+static void a_script_that_had_to_give_way_has_short_slices_for_a_while(void **state)
+{
+    (void)state;
+    S->is_real_clock = true;
+    assert_int_equal(
+        stub_load(BODY("if call.payload.quick then return 'quick' end\nwhile true do end")),
+        MIG_OK);
+    stub_start("{\"quick\":true}");
+    assert_int_equal(S->guard_us, 1000);
+    mig_call slow = stub_start("{}");
+    stub_start("{\"quick\":true}");
+    assert_int_equal(S->guard_us, 50);
+    stub_run();
+    assert_int_equal(stub_call_of(slow)->code, MIG_TIMEOUT);
+    S->is_real_clock = false;
+    S->now_ms = stub_real_ns() / 1000000 + 9000;
+    stub_start("{\"quick\":true}");
+    assert_int_equal(S->guard_us, 50);
+    S->now_ms += 1100;
+    stub_start("{\"quick\":true}");
+    assert_int_equal(S->guard_us, 1000);
+}
+
 static void slices_are_summed_over_suspensions(void **state)
 {
     (void)state;
@@ -326,6 +349,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hostile_scripts_do_no_harm),
         T(a_busy_call_lets_others_run),
+        T(a_script_that_had_to_give_way_has_short_slices_for_a_while),
         T(slices_are_summed_over_suspensions),
         T(a_capability_can_have_less),
         T(without_a_watchdog_the_budget_holds),
