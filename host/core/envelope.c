@@ -82,7 +82,7 @@ static void open_header(const struct op *op, struct arena_text *t)
     add_plain(t, S(",\"timestamp\":\""), h->timestamp);
     add_plain(t, S(",\"tenant_id\":\""), h->tenant_id.len ? h->tenant_id : S("unknown"));
     add_member(t, S("session_id"), h->session_id);
-    add_plain(t, S(",\"traceparent\":\""), h->traceparent);
+    add_member(t, S("traceparent"), h->traceparent); /* a later version may end in anything */
     add_member(t, S("idempotency_key"), h->idempotency_key);
     text_add(t, S(",\"deadline_ms\":"));
     text_addu(t, h->deadline_ms ? h->deadline_ms : POLICY_DEADLINE_MS);

@@ -156,13 +156,14 @@ bool op_header_text(const struct op *op, enum header_member m, str mirror, str *
 {
     const json_value *v = op->header_in[m];
 
-    *ret = mirror;
-    if (!v)
-        return true;
-    if (!json_is_string(v))
+    *ret = json_string(v);
+    if (v && !json_is_string(v))
         return false;
-    if (json_string(v).len)
-        *ret = json_string(v);
+    if (ret->len || !mirror.len)
+        return true;
+    if (!str_is_utf8(mirror))
+        return false;
+    *ret = mirror;
     return true;
 }
 

@@ -140,7 +140,8 @@ mig_status op_fail_details(struct op *op, mig_status status, str details, str me
 
 /* MIG_INVALID_REQUEST, reason invalid_member. */
 mig_status op_fail_member(struct op *op, str member);
-/* header.c: a string member of the header, else what the transport said. false: wrong type. */
+/* header.c: a string member of the header, else what the transport said. false: wrong type, or bytes of the
+ * transport that are no UTF-8; *ret is empty. */
 bool op_header_text(const struct op *op, enum header_member m, str mirror, str *ret);
 
 /* Home loop, once: the outcome goes to whoever submitted. json: arena text; envelope: the whole

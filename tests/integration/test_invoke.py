@@ -193,6 +193,30 @@ def test_a_bad_traceparent_is_dropped(http, value):
     assert r.status == 200 and "traceparent" not in r.json["header"]
 
 
+@pytest.mark.parametrize("tail", ['-"x', '-\\', '-","error":{', "-plain"])
+@pytest.mark.parametrize("by_header", [True, False])
+def test_a_traceparent_of_a_later_version_comes_back_as_it_is(http, tail, by_header):
+    value = "10-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" + tail
+    if by_header:
+        r = http.invoke(INFER, {"input": "x"}, headers={"traceparent": value})
+    else:
+        r = http.invoke(INFER, {"input": "x"}, traceparent=value)
+    assert r.status == 200 and r.json["header"]["traceparent"] == value
+
+
+@pytest.mark.parametrize("name", ["MIG-Session-ID", "Idempotency-Key", "MIG-Version"])
+def test_a_mirror_that_is_no_utf8_is_refused(http, name):
+    r = http.invoke(INFER, {"input": "x"}, headers={name: b"a\xff"})
+    assert (r.status, r.code) == (400, "MIG_INVALID_REQUEST")
+    assert r.error["details"]["reason"] == "invalid_member"
+
+
+def test_a_traceparent_that_is_no_utf8_is_dropped(http):
+    value = b"10-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-\xff"
+    r = http.invoke(INFER, {"input": "x"}, headers={"traceparent": value})
+    assert r.status == 200 and "traceparent" not in r.json["header"]
+
+
 @pytest.mark.parametrize("given,shown", [(0, 30000), (-5, 30000), (1, 1), (500, 500),
                                          (10**9, 60000), (2**53, 60000)])
 def test_the_deadline_shown_is_the_one_in_force(http, given, shown):
