@@ -2,7 +2,7 @@
 #include "abi/pending.h"
 #include "abi/tables.h"
 #include "base/check.h"
-#include "core/op.h"
+#include "core/subscription.h"
 #include "mig/ext/binding.h"
 
 #include <stdlib.h>
@@ -68,8 +68,13 @@ static mig_status hear(struct core *core, struct instance *binding, mig_call h, 
 {
     struct call *c = call_find(core, h);
     struct op *op = c ? op_of_call(c) : NULL;
+    struct subscription *s = c ? subscription_of(c) : NULL;
 
-    if (!op || op->instance != binding || (op->subscription && word != WORD_RESUME))
+    if (s && s->rest.instance == binding && word == WORD_RESUME) {
+        s->child.room(&s->child);
+        return MIG_OK;
+    }
+    if (!op || op->instance != binding)
         return MIG_E_GONE;
     switch (word) {
     case WORD_MESSAGE: return call_message(c, json);

@@ -1,6 +1,6 @@
 #include "core/connections.h"
 #include "base/check.h"
-#include "core/op.h"
+#include "core/subscription.h"
 
 static const char http[] = "http", websocket[] = "websocket"; /* names of the kinds of edge/ */
 
@@ -23,27 +23,29 @@ static void take_principal(struct connection *ret, const struct call *exchange)
     ret->remote = p ? p->remote : S("");
 }
 
-static void take_op(struct connection *ret, const struct op *op, const char *kind)
+static void take_stream(struct connection *ret, const struct op_header *header,
+                        const struct call *exchange, const char *kind)
 {
     ret->kind = kind;
     ret->protocol = http;
-    ret->tenant = op->header.tenant_id;
-    take_principal(ret, op->parent);
+    ret->tenant = header->tenant_id;
+    take_principal(ret, exchange);
 }
 
 /* false: the call is no connection of its own. */
 static bool describe(struct call *c, struct connection *ret)
 {
-    struct op *subscription = op_of_subscription(c), *op = op_of_call(c);
+    struct subscription *s = subscription_of(c);
+    struct op *op = op_of_call(c);
 
     *ret = (struct connection){.id = id_of(c), .opened_ms = c->opened_ms};
-    if (subscription && is_kind(subscription->parent, http)) {
-        take_op(ret, subscription, "sse_subscribe");
-        ret->topic = subscription_topic(subscription);
-        ret->cursor = json_string(json_have(subscription->doc.root, S("resume_cursor")));
+    if (s && is_kind(s->rest.parent, http)) {
+        take_stream(ret, &s->rest.header, s->rest.parent, "sse_subscribe");
+        ret->topic = topic_name(s->topic);
+        ret->cursor = s->asked;
     } else if (op && op->is_open && !op->done && is_kind(op->parent, http) &&
                op->frames.style != STYLE_GATHER) {
-        take_op(ret, op, "invoke_sse");
+        take_stream(ret, &op->header, op->parent, "invoke_sse");
     } else if (is_kind(c, websocket)) {
         ret->kind = "ws_stream";
         ret->protocol = websocket;
@@ -101,12 +103,11 @@ struct session {
 static bool is_stream_of(struct call *c, void *arg)
 {
     const struct session *s = arg;
-    const struct op *op = op_of_subscription(c);
+    const struct op *op = op_of_call(c);
+    const struct op_header *header = op_header_of(c);
 
-    if (!op)
-        op = op_of_call(c);
-    return op && op->is_open && !op->done && str_eq(op->header.session_id, s->id) &&
-           str_eq(op->header.tenant_id, s->tenant);
+    return header && (!op || (op->is_open && !op->done)) && str_eq(header->session_id, s->id) &&
+           str_eq(header->tenant_id, s->tenant);
 }
 
 void connections_end_session(struct core *core, struct loop *l, str tenant, str session)

@@ -6,12 +6,21 @@
 #include "core/gate.h"
 #include "core/observe.h"
 #include "core/once.h"
+#include "core/subscription.h"
 
 static const struct call_kind invocation;
 
 struct op *op_of_call(struct call *c)
 {
-    return c->kind == &invocation ? c->owner : op_of_subscription(c);
+    return c->kind == &invocation ? c->owner : NULL;
+}
+
+const struct op_header *op_header_of(struct call *c)
+{
+    struct op *op = op_of_call(c);
+    struct subscription *s = subscription_of(c);
+
+    return op ? &op->header : s ? &s->rest.header : NULL;
 }
 
 /* --- the answer --------------------------------------------------------------------------------- */

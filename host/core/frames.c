@@ -162,7 +162,7 @@ static bool wants_notice(struct op *op, struct fill fill)
         return false;
     f->is_slow = is_slow;
     if (is_slow)
-        observe_slow(op);
+        observe_slow(op->core, op->home, op->stream);
     f->was_blocked = false; /* a burst alone is no sign of a slow reader */
     return true;
 }

@@ -23,6 +23,11 @@ static unsigned here(const struct op *op)
     return op->home->index;
 }
 
+static bool is_subscribe(const struct op *op)
+{
+    return op->in.operation == MIG_OP_SUBSCRIBE;
+}
+
 static struct capability_counts *capability_of(const struct op *op)
 {
     return op->cap ? op->cap->counts : telemetry_no_capability(counters(op));
@@ -70,22 +75,21 @@ static enum stream_type stream_of(const struct op *op)
 
     for (size_t i = 0; i < countof(rows); i++)
         if (str_eq(rows[i].binding, op->in.binding))
-            return op->subscription ? rows[i].events : rows[i].calls;
+            return is_subscribe(op) ? rows[i].events : rows[i].calls;
     return STREAM_OTHER;
 }
 
 void observe_stream(struct op *op)
 {
-    if (!op->subscription && op->frames.style == STYLE_GATHER)
+    if (!is_subscribe(op) && op->frames.style == STYLE_GATHER)
         return; // the client sees one answer
     op->stream = stream_of(op);
     count_stream(counters(op), here(op), op->stream, 1);
 }
 
-void observe_slow(struct op *op)
+void observe_slow(const struct core *core, const struct loop *l, enum stream_type stream)
 {
-    count_backpressure(counters(op), here(op), op->stream ? op->stream : STREAM_OTHER,
-                       OPERATION_INVOKE);
+    count_backpressure(core->telemetry, l->index, stream ? stream : STREAM_OTHER, OPERATION_INVOKE);
 }
 
 void observe_replayed(struct op *op)
@@ -134,7 +138,7 @@ static const struct record_names *end_invocation(struct op *op, const struct cal
 static bool is_error(const struct op *op, mig_status status)
 {
     bool is_usual =
-        op->subscription && op->is_open && (status == MIG_TIMEOUT || status == MIG_UNAVAILABLE);
+        is_subscribe(op) && op->is_open && (status == MIG_TIMEOUT || status == MIG_UNAVAILABLE);
     return status != MIG_OK && !is_usual;
 }
 

@@ -11,8 +11,8 @@ mig_status observe_admit(struct op *op);
 void observe_dispatch(struct op *op, struct call *c);
 /* The caller was told of a stream, and gets it piece by piece. */
 void observe_stream(struct op *op);
-/* Its reader has fallen behind. */
-void observe_slow(struct op *op);
+/* The reader of one has fallen behind. */
+void observe_slow(const struct core *core, const struct loop *l, enum stream_type stream);
 /* The answer that follows was given before for the same idempotency key. */
 void observe_replayed(struct op *op);
 void observe_cancel(struct op *op, enum cancel_status status);

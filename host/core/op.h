@@ -65,7 +65,6 @@ struct frames {
     bool has_notice;                       /* what is offered is such a notice         */
 };
 
-struct subscription;
 struct once;
 struct retry;
 struct tenant;
@@ -117,7 +116,6 @@ struct op {
     enum stream_type stream; /* counted as open by observe.c    */
     bool is_inflight;        /* counted as such by observe.c    */
     struct frames frames;
-    struct subscription *subscription;
 
     struct call_result error; /* what op_fail() wrote */
     mig_outcome out;
@@ -202,11 +200,8 @@ void op_give(struct op *op, const struct call_result *r);
 /* publish.c: the topic of a PUBLISH or SUBSCRIBE that the principal may use. */
 mig_status topic_of_op(struct op *op, str *ret);
 struct topic;
-/* publish.c: the same as events.h has it, as long as the op's memory. */
-mig_status take_topic(struct op *op, str name, struct topic **ret);
-/* subscribe.c: NULL: another kind of call. */
-struct op *op_of_subscription(struct call *c);
-str subscription_topic(const struct op *op);
+/* publish.c: the same as events.h has it, as long as the arena. */
+mig_status take_topic(struct op *op, str name, struct arena *a, struct topic **ret);
 /* authz.c: may the principal use it? */
 bool authz_may_topic(const struct principal *p, const struct gen *g, str topic);
 bool authz_may_invoke(const struct principal *p, const struct capability *c);
@@ -244,8 +239,12 @@ struct nested_spec {
 };
 /* Home loop. Invoke in the name of a call (mig.invoke/1). The op takes the hold over. */
 void pipeline_invoke(struct call *parent, const struct nested_spec *spec);
-/* The op whose provider call this is; NULL: another kind of call. */
+/* Home loop. An op in the name of parent, zeroed but for what parent and instance say. NULL: no memory. */
+struct op *op_new(struct call *parent, struct arena *a, struct instance *instance);
+/* dispatch.c. The op whose provider call this is; NULL: another kind of call. */
 struct op *op_of_call(struct call *c);
+/* dispatch.c. Of such an op, or of a subscription; NULL: another kind of call. */
+const struct op_header *op_header_of(struct call *c);
 /* For health/live checks and HEARTBEAT: 0..1, the fullest of the queues. */
 double core_load_factor(struct core *core, const struct gen *g);
 #endif

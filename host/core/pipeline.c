@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "core/observe.h"
 #include "core/once.h"
+#include "core/rest.h"
 
 typedef mig_status (*stage_fn)(struct op *op);
 
@@ -203,7 +204,7 @@ static void run_nested(struct task *t)
     run(container_of(t, struct op, task), nested_row, 0);
 }
 
-static struct op *op_new(struct call *parent, struct arena *a, struct instance *instance)
+struct op *op_new(struct call *parent, struct arena *a, struct instance *instance)
 {
     struct op *op = arena_zero(a, sizeof *op);
 
@@ -230,6 +231,13 @@ void op_let_go(struct op *op)
     if (op->pinned)
         gen_unpin(op->pinned, op->home);
     op->pinned = NULL;
+}
+
+void op_leave_rest(struct op *op)
+{
+    op_let_go(op);
+    if (op->owns_arena)
+        arena_unref(op->arena);
 }
 
 /* What a lasting exchange submits must not stay with it: the texts go with the op. */
@@ -287,15 +295,18 @@ static const struct principal *system_principal(void)
     return &p;
 }
 
-static void inherit_header(struct op *op, const struct op *from)
+static void inherit_header(struct op *op)
 {
+    const struct op *from = op_of_call(op->parent);
+    const struct op_header *header = op_header_of(op->parent);
     char *id = arena_alloc(op->arena, ID_UUID);
 
     if (id)
         id_uuid7(id);
-    if (from) {
+    if (from)
         trace_nest(op, from);
-        op->header = from->header;
+    if (header) {
+        op->header = *header;
         op->header.idempotency_key = (str){NULL, 0};
     } else {
         op->header.tenant_id = op->principal->tenant.len ? op->principal->tenant : S("system");
@@ -321,7 +332,7 @@ void pipeline_invoke(struct call *parent, const struct nested_spec *spec)
     op->hops = parent->hops + 1;
     op->capability_in = arena_copy(a, spec->capability);
     op->payload = arena_copy(a, spec->payload);
-    inherit_header(op, op_of_call(parent));
+    inherit_header(op);
     op->task.run = run_nested;
     loop_defer(parent->home, &op->task);
 }
@@ -335,9 +346,7 @@ static void leave(struct task *t)
     struct call *parent = op->parent;
 
     frames_end(op);
-    op_let_go(op);
-    if (op->owns_arena)
-        arena_unref(op->arena);
+    op_leave_rest(op);
     call_drop(parent);
 }
 

@@ -36,7 +36,7 @@ static void drop_topic(void *topic)
     topic_drop(topic);
 }
 
-mig_status take_topic(struct op *op, str name, struct topic **ret)
+mig_status take_topic(struct op *op, str name, struct arena *a, struct topic **ret)
 {
     static const struct {
         const char *reason, *message;
@@ -46,7 +46,7 @@ mig_status take_topic(struct op *op, str name, struct topic **ret)
     enum topic_fault why = TOPIC_NO_MEMORY;
     struct topic *t = topic_take(op->core, op->header.tenant_id, name, &why);
 
-    if (t && arena_defer(op->arena, drop_topic, t)) {
+    if (t && arena_defer(a, drop_topic, t)) {
         *ret = t;
         return MIG_OK;
     }
@@ -138,7 +138,7 @@ static mig_status publish(struct op *op)
 
     mig_status status = topic_of_op(op, &topic);
     if (status == MIG_OK)
-        status = take_topic(op, topic, &log);
+        status = take_topic(op, topic, op->arena, &log);
     if (status != MIG_OK)
         return status;
     struct event *e = g ? event_of_op(op, event_key(op), op->payload) : NULL;

@@ -4,7 +4,7 @@
 #include "core/idem.h"
 #include "core/inflight.h"
 #include "core/metrics.h"
-#include "core/op.h"
+#include "core/subscription.h"
 #include "edge/access_writer.h"
 #include "main/logwriter.h"
 #include "main/telemetry.h"
@@ -69,6 +69,7 @@ static void look_at_calls(struct loop *l, uint64_t v)
     for (struct list *at = open->next; at != open; at = at->next) {
         struct call *c = container_of(at, struct call, in_table);
         struct op *op = op_of_call(c);
+        const struct op_header *header = op_header_of(c);
         if (atomic_load(&c->instance) != g->instance)
             continue;
         uint64_t age = loop_now_ms(l) - c->opened_ms;
@@ -76,7 +77,7 @@ static void look_at_calls(struct loop *l, uint64_t v)
         if (age >= g->best->age_ms) {
             g->best->age_ms = age;
             str what = op ? op->request.capability : str_of(c->kind->name);
-            str id = op ? op->header.message_id : S("");
+            str id = header ? header->message_id : S("");
             memcpy(g->best->capability, what.ptr, what.len);
             g->best->capability[what.len] = 0;
             memcpy(g->best->message_id, id.ptr, id.len);

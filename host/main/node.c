@@ -8,10 +8,10 @@
 #include "core/consumers.h"
 #include "core/events.h"
 #include "core/idem.h"
-#include "core/op.h"
 #include "core/quota.h"
 #include "core/schemas.h"
 #include "core/sessions.h"
+#include "core/subscription.h"
 #include "core/usage.h"
 #include "edge/access_writer.h"
 #include "edge/front.h"
@@ -222,13 +222,13 @@ static const struct call_result stopping = {.status = MIG_UNAVAILABLE,
 static bool is_subscription(struct call *c, void *arg)
 {
     (void)arg;
-    return op_of_subscription(c) != NULL;
+    return subscription_of(c) != NULL;
 }
 
 static bool is_operation(struct call *c, void *arg)
 {
     (void)arg;
-    return op_of_call(c) != NULL;
+    return op_header_of(c) != NULL;
 }
 
 static void drain_here(struct loop *l, uint64_t v)
