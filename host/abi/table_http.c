@@ -113,9 +113,36 @@ static mig_status upgrade(const mig_host *h, mig_call ex, const mig_websocket *w
     return status;
 }
 
+static void release_here(struct loop *l, uint64_t v)
+{
+    struct call *c = (struct call *)(uintptr_t)v;
+
+    (void)l;
+    c->kind->release(c);
+    call_drop(c);
+}
+
+static mig_status release_request(const mig_host *h, mig_call ex)
+{
+    struct instance *i = instance_of(h);
+    struct call *c = call_hold(i->core, i, ex);
+
+    if (!c)
+        return MIG_E_GONE;
+    if (!c->kind->release) {
+        call_drop_any(c);
+        return MIG_E_ARG;
+    }
+    if (loop_is_current(c->home))
+        release_here(c->home, (uintptr_t)c);
+    else
+        loop_post_fn(c->home, release_here, (uintptr_t)c);
+    return MIG_OK;
+}
+
 const void *table_http(struct instance *i)
 {
-    static const mig_ext_http table = {sizeof table, 0, respond, event, upgrade};
+    static const mig_ext_http table = {sizeof table, 0, respond, event, upgrade, release_request};
     (void)i;
     return &table;
 }

@@ -241,6 +241,28 @@ str arena_copy(struct arena *a, str s)
     return (str){p, s.len};
 }
 
+size_t str_total(str *const texts[], size_t count)
+{
+    size_t total = 0;
+
+    for (size_t i = 0; i < count; i++)
+        total += texts[i]->len;
+    return total;
+}
+
+bool arena_own(struct arena *a, str *const texts[], size_t count)
+{
+    char *to = arena_alloc(a, str_total(texts, count));
+
+    for (size_t i = 0; to && i < count; i++) {
+        if (texts[i]->len)
+            memcpy(to, texts[i]->ptr, texts[i]->len);
+        texts[i]->ptr = texts[i]->ptr ? to : NULL;
+        to += texts[i]->len;
+    }
+    return to;
+}
+
 bool arena_defer(struct arena *a, void (*fn)(void *arg), void *arg)
 {
     struct deferred *d = arena_alloc(a, sizeof *d);

@@ -35,6 +35,10 @@ void *arena_zero(struct arena *a, size_t n);
 void *arena_grow(struct arena *a, void *old, size_t old_size, size_t new_size);
 /* Copy with a NUL behind it; ptr NULL when memory is out. */
 str arena_copy(struct arena *a, str s);
+/* Moves the texts into one block of the arena. false: no memory, nothing was changed. */
+bool arena_own(struct arena *a, str *const texts[], size_t count);
+/* How large that block will be. */
+size_t str_total(str *const texts[], size_t count);
 /* Run fn(arg) when the arena ends. false: out of memory, fn will not run. */
 bool arena_defer(struct arena *a, void (*fn)(void *arg), void *arg);
 

@@ -251,6 +251,21 @@ void call_lasts(struct call *c)
     timer_stop(&c->home->timers, &c->deadline);
 }
 
+/* A subscription holds its parent; whoever holds it beside looks at what is in the arena, or may. */
+bool call_is_at_rest(const struct call *c)
+{
+    return c->is_lasting && !c->is_answered && !c->guests && !c->frames_out.first &&
+           !c->strand_is_running && !c->strand_queue.first && atomic_load(&c->holds) <= 1;
+}
+
+void call_move(struct call *c, struct arena *a, const struct principal *p, void *owner)
+{
+    arena_unref(c->arena);
+    c->arena = a;
+    c->principal = p;
+    c->owner = owner;
+}
+
 /* Reuses the slot when nothing refers to the call any more. Nobody touches c after calling this. */
 static void maybe_free(struct call *c)
 {

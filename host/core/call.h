@@ -64,6 +64,8 @@ struct call_kind {
     void (*free)(struct call *c);
     /* HTTP exchanges: become a WebSocket (ws: mig_websocket). NULL otherwise. */
     mig_status (*upgrade)(struct call *c, const void *ws);
+    /* HTTP exchanges: the plugin needs the request no more. NULL otherwise. */
+    void (*release)(struct call *c);
     /* WebSockets: the path they were opened under. NULL otherwise. */
     str (*path)(const struct call *c);
 };
@@ -106,6 +108,7 @@ struct call {
     uint32_t hops;
     const struct log_context *log; /* of lines written on the strand; in the arena, may be NULL */
 
+    uint32_t guests;      /* operations that live in the arena                   */
     bool is_lasting;      /* call_lasts()                                        */
     bool is_answered;     /* the caller has its end                              */
     bool is_ended;        /* the plugin's end has arrived                        */
@@ -168,6 +171,11 @@ void call_let_go(struct call *c);
 /* Home loop. A stream without an end of its own: no deadline, no generation. What is submitted in its
  * name is on its own. */
 void call_lasts(struct call *c);
+/* Home loop. May its kind put another arena in the place of this one, which has what it needs itself? Not
+ * while anything is under way but what was submitted in its name since it lasts. */
+bool call_is_at_rest(const struct call *c);
+/* Home loop. The new arena and principal; takes the reference over, and lets the old arena go. */
+void call_move(struct call *c, struct arena *a, const struct principal *p, void *owner);
 /* Home loop. Undo call_open(): nobody is told, the call is gone. */
 void call_refuse(struct call *c);
 /* Home loop. End a call that was answered before the plugin saw it. */

@@ -212,11 +212,12 @@ struct op *op_new(struct call *parent, struct arena *a, struct instance *instanc
         return NULL;
     op->core = parent->core;
     op->home = parent->home;
+    parent->guests += a == parent->arena;
     op->gen = parent->gen;
     if (!op->gen)
         op->gen = op->pinned = gen_pin(gen_current(parent->core, parent->home), parent->home);
     op->arena = a;
-    op->principal = parent->principal;
+    op->principal = op_principal_of(parent);
     op->parent = parent;
     op->instance = instance;
     op->hops = parent->hops;
@@ -236,6 +237,7 @@ void op_let_go(struct op *op)
 void op_leave_rest(struct op *op)
 {
     op_let_go(op);
+    op->parent->guests -= op->arena == op->parent->arena;
     if (op->owns_arena)
         arena_unref(op->arena);
 }
@@ -250,10 +252,7 @@ static bool own_texts(struct op *op)
                     &op->in.tracestate};
 
     op->owns_arena = true;
-    for (size_t i = 0; i < countof(texts); i++)
-        if (texts[i]->len && !(*texts[i] = arena_copy(op->arena, *texts[i])).ptr)
-            return false;
-    return true;
+    return arena_own(op->arena, texts, countof(texts));
 }
 
 static struct op *op_of_submission(struct call *ex, struct instance *binding, const mig_submit *s)
@@ -266,8 +265,7 @@ static struct op *op_of_submission(struct call *ex, struct instance *binding, co
     op->in = *s;
     if (!ex->is_lasting || own_texts(op))
         return op;
-    op_let_go(op);
-    arena_unref(a);
+    op_leave_rest(op);
     return NULL;
 }
 

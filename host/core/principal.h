@@ -16,6 +16,8 @@ struct principal {
     str remote;   /* peer address, for records */
 };
 
+/* What principal_copy() will ask of the arena, but for alignment. */
+size_t principal_bytes(const struct principal *from);
 /* With all its texts. NULL: no memory. */
 struct principal *principal_copy(struct arena *a, const struct principal *from);
 static inline bool principal_has_scope(const struct principal *p, str scope)

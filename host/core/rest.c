@@ -37,29 +37,17 @@ size_t op_rest_bytes(const struct op_rest *r)
 {
     struct op_rest copy = *r;
     str *texts[TEXTS];
-    size_t total = 0;
 
     texts_of(&copy, texts);
-    for (size_t i = 0; i < TEXTS; i++)
-        total += texts[i]->len;
-    return total;
+    return str_total(texts, TEXTS);
 }
 
 bool op_rest_own(struct op_rest *r, struct arena *a)
 {
     str *texts[TEXTS];
-    char *to = arena_alloc(a, op_rest_bytes(r));
 
-    if (!to)
-        return false;
     texts_of(r, texts);
-    for (size_t i = 0; i < TEXTS; i++) {
-        if (texts[i]->len)
-            memcpy(to, texts[i]->ptr, texts[i]->len);
-        texts[i]->ptr = to;
-        to += texts[i]->len;
-    }
-    return true;
+    return arena_own(a, texts, TEXTS);
 }
 
 struct op *op_of_rest(const struct op_rest *r, struct arena *a)

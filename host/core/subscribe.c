@@ -100,7 +100,6 @@ static mig_status take_slot(struct op *op, struct subscription *s, struct arena 
                                                                      .instance = op->instance,
                                                                      .gen = op->gen,
                                                                      .arena = a,
-                                                                     .principal = op->principal,
                                                                      .handler = &handler,
                                                                      .owner = s,
                                                                      .deadline_ns = UINT64_MAX,

@@ -8,33 +8,40 @@
 #include "edge/tally.h"
 #include "mig/sdk/status.h"
 
-enum { DEADLINE_SLACK_MS = 10000, KEEPALIVE_MS = 15000, MESSAGE_ID_MAX = 128 };
+enum { DEADLINE_SLACK_MS = 10000, KEEPALIVE_MS = 15000, SETTLE_MS = 1, MESSAGE_ID_MAX = 128 };
+enum { ARENA_LIMIT = 64 << 20 };
 enum { CREDIT_BYTES = 262144, CREDIT_FRAMES = 64 }; /* behind the queues of the calls within */
 
-/* One request on its way: made when the head is there, used when the body is. */
-struct visit {
-    struct exchange *x;
+/* What is over when the answer streams. */
+struct arrival {
     struct gen *gen; /* pinned by the call; before that only good within one turn */
     uint64_t gen_number;
     const struct route *route;
-    struct principal *principal;
-    struct call *call;
     /* Copies of what outlives the generation. */
     void (*on_request)(void *self, void *data, mig_call ex, const mig_http_request *rq);
     struct instance *instance;
     mig_http_request request;
     str params[ROUTE_PARAMS_MAX];
-    struct tally tally;
-    struct timer keepalive; /* of event streams */
-    uint64_t sent_ms;       /* when the last bytes were given        */
-    struct manners manners; /* its message_id: of the answer, once there is a head */
-    bool is_operator;       /* with the admin key, or on this machine */
-    bool is_restricted;     /* may read what is its tenant's          */
+    bool is_operator;   /* with the admin key, or on this machine */
+    bool is_restricted; /* may read what is its tenant's          */
     bool is_refused;
     mig_status refusal;
     unsigned refusal_http;
     const char *refusal_reason, *refusal_message;
     str allow;
+};
+
+/* One request on its way: made when the head is there, used when the body is. */
+struct visit {
+    struct exchange *x;
+    struct arrival *in; /* NULL: the visit has settled */
+    struct principal *principal;
+    struct call *call;
+    struct tally tally;
+    struct timer keepalive; /* of event streams                            */
+    uint64_t sent_ms;       /* when the last bytes were given              */
+    bool is_released;       /* the plugin needs the request no more        */
+    struct manners manners; /* its message_id: of the answer, once there is a head */
 };
 
 static const struct front_config *config_of(const struct gen *g)
@@ -86,19 +93,19 @@ static str request_id(const struct exchange *x)
 static void answer_error(struct visit *v)
 {
     struct arena *a = v->x->arena;
-    unsigned http = v->refusal_http;
+    unsigned http = v->in->refusal_http;
     str id = request_id(v->x);
     str body = envelope_bare(
         a,
-        &(struct call_result){.status = v->refusal,
-                              .message = str_of(v->refusal_message),
-                              .details = envelope_reason(a, str_of(v->refusal_reason))},
+        &(struct call_result){.status = v->in->refusal,
+                              .message = str_of(v->in->refusal_message),
+                              .details = envelope_reason(a, str_of(v->in->refusal_reason))},
         id);
     mig_header h[4] = {{S("Content-Type"), S("application/json")}, {S("MIG-Message-ID"), id}};
     uint32_t n = 2;
 
-    if (v->allow.len)
-        h[n++] = (mig_header){S("Allow"), v->allow};
+    if (v->in->allow.len)
+        h[n++] = (mig_header){S("Allow"), v->in->allow};
     if (http == 401)
         h[n++] = (mig_header){S("WWW-Authenticate"), S("Bearer")};
     if (http == 429 || http == 503)
@@ -116,9 +123,9 @@ static void answer_options(struct visit *v)
 
     v->manners.message_id = request_id(v->x);
     h[n++] = (mig_header){S("MIG-Message-ID"), v->manners.message_id};
-    h[n++] = (mig_header){S("Allow"), v->allow};
+    h[n++] = (mig_header){S("Allow"), v->in->allow};
     if (v->manners.allow_origin.len && cors_is_preflight(v->x))
-        n += cors_preflight(v->x, v->allow, h + n);
+        n += cors_preflight(v->x, v->in->allow, h + n);
     manners_head(&v->manners, 204, h, n);
     manners_end(&v->manners, S(""));
 }
@@ -144,7 +151,7 @@ static void start(struct call *c)
 {
     struct visit *v = c->owner;
 
-    v->on_request(v->instance->self, c->handler.data, call_handle(c), &v->request);
+    v->in->on_request(v->in->instance->self, c->handler.data, call_handle(c), &v->in->request);
 }
 
 static mig_status frame(struct call *c, str bytes)
@@ -155,13 +162,58 @@ static mig_status frame(struct call *c, str bytes)
     return manners_write(&v->manners, bytes);
 }
 
+/* --- streams that last: the request's memory goes, and what the answer needs of it moves ---------- */
+
+/* All of it, but for what moves itself. */
+static size_t settled_bytes(const struct visit *v)
+{
+    enum { SLACK = 64 }; /* alignment */
+    return sizeof *v + exchange_move_bytes(v->x) + principal_bytes(v->principal) +
+           manners_move_bytes(&v->manners) + SLACK;
+}
+
+static struct visit *settle(struct visit *v, struct arena *a)
+{
+    struct loop *l = v->x->loop;
+    struct visit *to = arena_alloc(a, sizeof *to);
+    struct principal *p = to ? principal_copy(a, v->principal) : NULL;
+    struct exchange *x = p ? exchange_move(v->x, a) : NULL;
+
+    if (!x)
+        return NULL;
+    timer_stop(&l->timers, &v->keepalive);
+    *to = *v;
+    x->owner = to;
+    to->x = x;
+    to->in = NULL;
+    to->principal = p;
+    manners_move(&to->manners, &v->manners, x, p);
+    if (to->tally.is_admin)
+        to->tally.remote = x->remote;
+    return to;
+}
+
+/* Where the visit is now. Nothing but its answer may be under way. */
+static struct visit *settled(struct visit *v)
+{
+    if (!v->is_released || !v->in || !call_is_at_rest(v->call))
+        return v;
+    struct arena *a = arena_new_small(&v->x->loop->chunks, settled_bytes(v), ARENA_LIMIT);
+    struct visit *to = a ? settle(v, a) : NULL;
+
+    if (to)
+        call_move(to->call, a, to->principal, to);
+    else if (a)
+        arena_unref(a);
+    return to ? to : v;
+}
+
 /* --- event streams: a comment while nothing happens, for proxies that cut what is silent (MIG v0.1
  * 11.3) ------------------------------------------------------------------------------------------ */
 
 static void keep_alive(struct timer *t)
 {
-    struct visit *v = container_of(t, struct visit, keepalive);
-
+    struct visit *v = settled(container_of(t, struct visit, keepalive));
     uint64_t now = loop_now_ms(v->x->loop), due = v->sent_ms + KEEPALIVE_MS;
 
     if (now >= due) {
@@ -188,15 +240,25 @@ static mig_status give_head(struct visit *v, uint32_t status, const mig_header *
 
     if (answer == MIG_OK && is_event_stream(h, count)) {
         v->sent_ms = loop_now_ms(v->x->loop);
-        loop_timer(v->x->loop, &v->keepalive, KEEPALIVE_MS, keep_alive);
+        loop_timer(v->x->loop, &v->keepalive, v->is_released ? SETTLE_MS : KEEPALIVE_MS,
+                   keep_alive);
     }
     return answer;
+}
+
+static void release(struct call *c)
+{
+    struct visit *v = c->owner;
+
+    v->is_released = true;
+    if (timer_is_running(&v->keepalive))
+        loop_timer(v->x->loop, &v->keepalive, SETTLE_MS, keep_alive);
 }
 
 static mig_status upgrade(struct call *c, const void *ws)
 {
     struct visit *v = c->owner;
-    return socket_open(c, v->x, ws, &config_of(v->gen)->manners.cors);
+    return socket_open(c, v->x, ws, &config_of(v->in->gen)->manners.cors);
 }
 
 static void forget(struct call *c)
@@ -280,6 +342,7 @@ static const struct call_kind kind = {
     .frame = frame,
     .respond = respond,
     .upgrade = upgrade,
+    .release = release,
     .free = forget,
 };
 
@@ -305,11 +368,11 @@ static void writable(struct exchange *x)
 static void refuse(struct visit *v, mig_status status, unsigned http, const char *reason,
                    const char *message)
 {
-    v->is_refused = true;
-    v->refusal = status;
-    v->refusal_http = http;
-    v->refusal_reason = reason;
-    v->refusal_message = message;
+    v->in->is_refused = true;
+    v->in->refusal = status;
+    v->in->refusal_http = http;
+    v->in->refusal_reason = reason;
+    v->in->refusal_message = message;
 }
 
 static void check_route(struct visit *v)
@@ -317,19 +380,19 @@ static void check_route(struct visit *v)
     struct exchange *x = v->x;
     struct route_match m;
 
-    if (!cors_is_our_host(&config_of(v->gen)->manners.cors, x->authority)) {
-        v->route = NULL;
-        v->tally.counts = telemetry_no_route(v->gen->core->telemetry);
-        v->allow = S("");
+    if (!cors_is_our_host(&config_of(v->in->gen)->manners.cors, x->authority)) {
+        v->in->route = NULL;
+        v->tally.counts = telemetry_no_route(v->in->gen->core->telemetry);
+        v->in->allow = S("");
         refuse(v, MIG_INVALID_REQUEST, 421, "misdirected", "this gateway has another name");
         return;
     }
-    route_find(v->gen, x->method, x->path, x->arena, &m);
-    v->route = m.route;
-    v->tally.counts = m.route ? m.route->counts : telemetry_no_route(v->gen->core->telemetry);
-    v->allow = m.allow;
+    route_find(v->in->gen, x->method, x->path, x->arena, &m);
+    v->in->route = m.route;
+    v->tally.counts = m.route ? m.route->counts : telemetry_no_route(v->in->gen->core->telemetry);
+    v->in->allow = m.allow;
     for (size_t i = 0; i < m.param_count; i++)
-        v->params[i] = m.params[i];
+        v->in->params[i] = m.params[i];
     if (m.route && v->manners.is_logged)
         v->manners.route = arena_copy(x->arena, str_of(m.route->def->pattern));
     if (!m.route && m.allow.len && str_eq(x->method, S("OPTIONS")))
@@ -347,10 +410,11 @@ static bool is_metrics(const struct route *r)
 
 static bool is_operators(const struct visit *v)
 {
-    const struct edge_policy *p = &config_of(v->gen)->policy;
+    const struct edge_policy *p = &config_of(v->in->gen)->policy;
 
-    return v->route->def->flags & MIG_ROUTE_ADMIN && !(v->route->def->flags & MIG_ROUTE_PUBLIC) &&
-           !(p->is_metrics_open && is_metrics(v->route));
+    return v->in->route->def->flags & MIG_ROUTE_ADMIN &&
+           !(v->in->route->def->flags & MIG_ROUTE_PUBLIC) &&
+           !(p->is_metrics_open && is_metrics(v->in->route));
 }
 
 static void refuse_with(struct visit *v, const struct refusal *r)
@@ -361,40 +425,44 @@ static void refuse_with(struct visit *v, const struct refusal *r)
 /* Before the body is taken: what can be said without a token. */
 static void check_access(struct visit *v)
 {
-    const struct edge_policy *p = &config_of(v->gen)->policy;
+    const struct edge_policy *p = &config_of(v->in->gen)->policy;
     struct refusal why;
 
-    v->is_operator = false;
-    if (!v->is_refused && !p->has_metrics && is_metrics(v->route)) {
+    v->in->is_operator = false;
+    if (!v->in->is_refused && !p->has_metrics && is_metrics(v->in->route)) {
         refuse(v, MIG_NOT_FOUND, 404, "no_route", "no such path");
         return;
     }
-    v->tally.is_admin = !v->is_refused && is_operators(v);
+    v->tally.is_admin = !v->in->is_refused && is_operators(v);
     if (v->tally.is_admin &&
-        authn_operator(p, v->x, manners_remote(&v->manners), &v->is_operator, &why) != MIG_OK)
+        authn_operator(p, v->x, manners_remote(&v->manners), &v->in->is_operator, &why) != MIG_OK)
         refuse_with(v, &why);
 }
 
 static bool head(struct exchange *x)
 {
-    struct visit *v = arena_zero(x->arena, sizeof *v);
+    struct {
+        struct visit visit;
+        struct arrival arrival;
+    } *both = arena_zero(x->arena, sizeof *both);
     struct core *core = core_of(x->loop);
 
-    if (!v) {
+    if (!both) {
         exchange_refuse(x, 503, "memory");
         return false;
     }
-    x->owner = v;
+    struct visit *v = x->owner = &both->visit;
+    v->in = &both->arrival;
     v->x = x;
-    v->gen = gen_current(core, x->loop);
-    v->gen_number = v->gen->number;
-    manners_begin(&v->manners, x, &config_of(v->gen)->manners);
+    v->in->gen = gen_current(core, x->loop);
+    v->in->gen_number = v->in->gen->number;
+    manners_begin(&v->manners, x, &config_of(v->in->gen)->manners);
     if (atomic_load_explicit(&core->is_stopping, memory_order_relaxed))
         refuse(v, MIG_UNAVAILABLE, 503, "stopping", "the gateway is stopping");
     check_route(v);
     check_access(v);
-    if (v->route && v->route->def->max_body && v->route->def->max_body < x->max_body)
-        x->max_body = v->route->def->max_body;
+    if (v->in->route && v->in->route->def->max_body && v->in->route->def->max_body < x->max_body)
+        x->max_body = v->in->route->def->max_body;
     return true;
 }
 
@@ -402,10 +470,10 @@ static void fill(struct visit *v)
 {
     struct exchange *x = v->x;
 
-    v->on_request = v->route->def->on_request;
-    v->instance = v->route->instance;
-    v->request = (mig_http_request){
-        .struct_size = sizeof v->request,
+    v->in->on_request = v->in->route->def->on_request;
+    v->in->instance = v->in->route->instance;
+    v->in->request = (mig_http_request){
+        .struct_size = sizeof v->in->request,
         .header_count = x->header_count,
         .headers = x->headers,
         .method = x->method,
@@ -414,18 +482,18 @@ static void fill(struct visit *v)
         .authority = x->authority,
         .subject = v->principal->subject,
         .tenant_id = v->principal->tenant,
-        .params = v->params,
+        .params = v->in->params,
         .body = x->body,
         .remote = manners_remote(&v->manners),
-        .flags = v->is_restricted ? MIG_REQUEST_RESTRICTED : 0,
+        .flags = v->in->is_restricted ? MIG_REQUEST_RESTRICTED : 0,
     };
-    v->principal->remote = v->request.remote;
+    v->principal->remote = v->in->request.remote;
 }
 
 /* Behind every deadline that an operation in it can have. */
 static uint64_t deadline_of(const struct visit *v)
 {
-    return v->tally.began_ns + (v->gen->policy.max_deadline_ms + DEADLINE_SLACK_MS) * 1000000u;
+    return v->tally.began_ns + (v->in->gen->policy.max_deadline_ms + DEADLINE_SLACK_MS) * 1000000u;
 }
 
 /* The generation may have changed while the body came: then the route is looked up again. */
@@ -433,11 +501,11 @@ static void refresh(struct visit *v)
 {
     struct gen *now = gen_current(core_of(v->x->loop), v->x->loop);
 
-    if (now->number == v->gen_number)
+    if (now->number == v->in->gen_number)
         return;
-    v->gen = now;
-    v->gen_number = now->number;
-    v->is_refused = false;
+    v->in->gen = now;
+    v->in->gen_number = now->number;
+    v->in->is_refused = false;
     check_route(v);
     check_access(v);
 }
@@ -452,11 +520,11 @@ static void open_call(struct visit *v)
         v->manners.opened_ns = clock_now_ns();
     v->call = call_open(core_loop_of(core, x->loop)->calls, &(struct call_spec){
                                                                 .kind = &kind,
-                                                                .instance = v->route->instance,
-                                                                .gen = v->gen,
+                                                                .instance = v->in->route->instance,
+                                                                .gen = v->in->gen,
                                                                 .arena = x->arena,
                                                                 .principal = v->principal,
-                                                                .handler = &v->route->handler,
+                                                                .handler = &v->in->route->handler,
                                                                 .owner = v,
                                                                 .deadline_ns = deadline_of(v),
                                                                 .credit_bytes = CREDIT_BYTES,
@@ -486,25 +554,25 @@ static void admit(struct visit *v, struct principal *principal, const struct ref
     struct arena *a = x->arena;
     struct refusal why;
 
-    if (!v->is_refused && refusal->status != MIG_OK)
+    if (!v->in->is_refused && refusal->status != MIG_OK)
         refuse_with(v, refusal);
     v->manners.who = v->principal = principal;
-    if (!v->is_refused && is_operators(v) && !v->is_operator &&
+    if (!v->in->is_refused && is_operators(v) && !v->in->is_operator &&
         authn_scoped_operator(v->principal, str_eq(x->method, S("GET")) || x->is_head,
-                              &v->is_restricted, &why) != MIG_OK)
+                              &v->in->is_restricted, &why) != MIG_OK)
         refuse_with(v, &why);
-    tally_access(&v->tally, x, v->is_refused ? v->refusal : MIG_OK, v->refusal_reason,
-                 config_of(v->gen)->policy.admin_key.len > 0);
-    if (!v->is_refused && v->manners.body_coding.len)
+    tally_access(&v->tally, x, v->in->is_refused ? v->in->refusal : MIG_OK, v->in->refusal_reason,
+                 config_of(v->in->gen)->policy.admin_key.len > 0);
+    if (!v->in->is_refused && v->manners.body_coding.len)
         unpack(v);
-    if (!v->is_refused)
+    if (!v->in->is_refused)
         open_call(v);
-    x->must_close |= v->is_refused && v->refusal == MIG_UNAVAILABLE; /* stopping */
-    if (v->is_refused && v->refusal_http == 204)
+    x->must_close |= v->in->is_refused && v->in->refusal == MIG_UNAVAILABLE; /* stopping */
+    if (v->in->is_refused && v->in->refusal_http == 204)
         answer_options(v);
-    else if (v->is_refused)
+    else if (v->in->is_refused)
         answer_error(v);
-    if (v->is_refused)
+    if (v->in->is_refused)
         over(v);
     arena_unref(a); /* the call's from here on */
 }
@@ -530,8 +598,9 @@ static void request(struct exchange *x)
 
     refresh(v);
     tally_begin(&v->tally, x);
-    const struct edge_policy *policy = &config_of(v->gen)->policy;
-    bool is_public = v->is_refused || v->is_operator || v->route->def->flags & MIG_ROUTE_PUBLIC;
+    const struct edge_policy *policy = &config_of(v->in->gen)->policy;
+    bool is_public =
+        v->in->is_refused || v->in->is_operator || v->in->route->def->flags & MIG_ROUTE_PUBLIC;
     if (!policy->is_jwt || is_public) {
         struct refusal why = {0};
         struct principal *p = authn_anonymous(x, &why);

@@ -58,8 +58,8 @@ static void log_request(void *arg)
     struct exchange *x = m->x;
     bool is_switched = !x->status && x->is_ended;
 
-    if (!x->loop->local[LOOP_MANNERS])
-        return; /* the loop has ended */
+    if (!m->is_logged || !x->loop->local[LOOP_MANNERS])
+        return; /* it has moved, or the loop has ended */
     uint64_t now = clock_now_ns(), end = m->ended_ns ? m->ended_ns : now;
     const struct access_entry e = {
         .at_ms = clock_wall_ms() - (now - m->began_ns) / 1000000,
@@ -175,6 +175,62 @@ void manners_begin(struct manners *m, struct exchange *x, const struct manners_p
     read_headers(m, p);
     if (p->has_wishes)
         begin_more(m, x, p);
+}
+
+/* --- moving ------------------------------------------------------------------------------------- */
+
+enum { MOVED_TEXTS = 4, LOGGED_HEADERS = 2, DEFERRED_BYTES = 32 };
+
+static const str logged_headers[LOGGED_HEADERS] = {S("traceparent"), S("user-agent")};
+
+static void moved_texts(struct manners *m, str *ret[MOVED_TEXTS])
+{
+    str *all[MOVED_TEXTS] = {&m->remote, &m->request_id, &m->route, &m->message_id};
+
+    memcpy(ret, all, sizeof all);
+}
+
+size_t manners_move_bytes(const struct manners *m)
+{
+    struct manners copy = *m;
+    str *texts[MOVED_TEXTS];
+    size_t total = 0;
+
+    moved_texts(&copy, texts);
+    for (size_t i = 0; m->is_logged && i < LOGGED_HEADERS; i++)
+        total += sizeof(mig_header) + exchange_header(m->x, logged_headers[i]).len + DEFERRED_BYTES;
+    return str_total(texts, MOVED_TEXTS) + total;
+}
+
+/* What the line in the log will say of them. */
+static void move_headers(struct exchange *to, const struct exchange *from)
+{
+    mig_header *kept = arena_alloc(to->arena, LOGGED_HEADERS * sizeof *kept);
+
+    for (size_t i = 0; kept && i < LOGGED_HEADERS; i++)
+        kept[i] = (mig_header){logged_headers[i],
+                               arena_copy(to->arena, exchange_header(from, logged_headers[i]))};
+    to->headers = kept;
+    to->header_count = kept ? LOGGED_HEADERS : 0;
+}
+
+void manners_move(struct manners *to, struct manners *from, struct exchange *x,
+                  const struct principal *who)
+{
+    str *texts[MOVED_TEXTS];
+
+    to->x = x;
+    to->who = who;
+    to->held = NULL;
+    to->allow_origin = to->body_coding = (str){NULL, 0};
+    moved_texts(to, texts);
+    if (!arena_own(x->arena, texts, MOVED_TEXTS))
+        to->remote = to->request_id = to->route = to->message_id = S("");
+    if (!from->is_logged)
+        return;
+    move_headers(x, from->x);
+    from->is_logged = false;
+    to->is_logged = arena_defer(x->arena, log_request, to);
 }
 
 void manners_policy_seal(struct manners_policy *p)

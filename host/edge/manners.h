@@ -53,6 +53,13 @@ str manners_remote(struct manners *m);
  * coding or a broken body; MIG_BACKPRESSURE without memory. */
 mig_status manners_unpack(struct manners *m, unsigned *ret_http, const char **ret_reason);
 
+/* The exchange has moved to x, with its client: so do `from`'s texts that are still wanted, into x's arena.
+ * `from` is over. */
+void manners_move(struct manners *to, struct manners *from, struct exchange *x,
+                  const struct principal *who);
+/* What that will ask of the arena. */
+size_t manners_move_bytes(const struct manners *m);
+
 /* As exchange_head(), exchange_write(), exchange_end(), and instead of them. */
 mig_status manners_give_head(struct manners *m, unsigned status, const mig_header *headers,
                              uint32_t count);

@@ -267,9 +267,7 @@ static void settle(struct task *t)
 
     if (path.ptr) {
         s->path = path;
-        arena_unref(c->arena);
-        c->arena = a;
-        c->principal = p;
+        call_move(c, a, p, s);
     } else if (a) {
         arena_unref(a);
     }

@@ -108,6 +108,46 @@ void exchange_refuse(struct exchange *x, unsigned status, const char *reason)
     arena_unref(a);
 }
 
+enum { LASTING_TEXTS = 3 };
+
+static void lasting_texts(struct exchange *x, str *ret[LASTING_TEXTS])
+{
+    str *all[LASTING_TEXTS] = {&x->method, &x->path, &x->remote};
+
+    memcpy(ret, all, sizeof all);
+}
+
+size_t exchange_move_bytes(const struct exchange *x)
+{
+    struct exchange copy = *x;
+    str *texts[LASTING_TEXTS];
+
+    lasting_texts(&copy, texts);
+    return x->io->size + str_total(texts, LASTING_TEXTS);
+}
+
+struct exchange *exchange_move(struct exchange *x, struct arena *a)
+{
+    struct exchange lasting = {.method = x->method, .path = x->path, .remote = x->remote};
+    bool may = x->carrier && x->is_head_sent && !x->is_ended;
+    str *texts[LASTING_TEXTS];
+
+    lasting_texts(&lasting, texts);
+    struct exchange *to = may && arena_own(a, texts, LASTING_TEXTS) ? x->io->move(x, a) : NULL;
+    if (!to)
+        return NULL;
+    to->arena = a;
+    to->method = lasting.method;
+    to->path = lasting.path;
+    to->remote = lasting.remote;
+    to->target = to->query = to->authority = to->body = to->upgrade = (str){NULL, 0};
+    to->tls_subject_cn = to->tls_subject_o = (str){NULL, 0};
+    to->headers = NULL;
+    to->header_count = 0;
+    to->answer = (struct arena_text){0};
+    return to;
+}
+
 str exchange_header(const struct exchange *x, str name)
 {
     for (uint32_t i = 0; i < x->header_count; i++)

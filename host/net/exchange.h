@@ -68,6 +68,12 @@ void exchange_break(struct exchange *x);
  * exchange_end(). NULL: nothing was done, the exchange goes on: the client asked for no upgrade
  * (x->upgrade is empty: HTTP/2 and HTTP/1.0 never do), has left, or has had a head. */
 struct raw *exchange_switch(struct exchange *x, str head, const struct raw_ops *ops, void *owner);
+/* A long answer in less memory: moves x into `a`, with what is known of it by method, path and peer; headers
+ * and body are gone. Nobody of the caller's may use the old one any more, whose arena stays the caller's. NULL:
+ * nothing was done: its head has not left yet, it is over, or there is no memory. */
+struct exchange *exchange_move(struct exchange *x, struct arena *a);
+/* What exchange_move() will ask of the arena. */
+size_t exchange_move_bytes(const struct exchange *x);
 /* The value of a request header by its lower-case name; ptr NULL when absent. */
 str exchange_header(const struct exchange *x, str name);
 /* Peer address as text: "127.0.0.1:51234". */

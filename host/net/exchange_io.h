@@ -20,6 +20,9 @@ struct exchange_io {
     struct raw *(*switch_over)(struct exchange *x, str head, const struct raw_ops *ops,
                                void *owner);
     struct conn *(*conn)(const struct exchange *x);
+    /* x at another place, in `a`, as it is now; NULL as exchange_move(). */
+    struct exchange *(*move)(struct exchange *x, struct arena *a);
+    size_t size; /* of what move() needs */
 };
 
 /* RFC 9110 6.4.1: these have no body, whatever is written. */

@@ -189,4 +189,20 @@ static struct raw *switch_over(struct exchange *x, str head, const struct raw_op
     return r;
 }
 
-const struct exchange_io http1_io = {put_head, put, end, cut, refuse, switch_over, conn_of};
+static struct exchange *move(struct exchange *x, struct arena *a)
+{
+    struct http1 *h = http1_of(x);
+    struct exchange *to = arena_alloc(a, sizeof *to);
+
+    if (!to)
+        return NULL;
+    *to = *x;
+    h->x = to;
+    h->head = (struct arena_text){0};
+    h->lines = NULL;
+    h->body = NULL;
+    return to;
+}
+
+const struct exchange_io http1_io = {
+    put_head, put, end, cut, refuse, switch_over, conn_of, move, sizeof(struct exchange)};

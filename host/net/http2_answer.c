@@ -76,10 +76,9 @@ ssize_t http2_take(struct http2_stream *s, uint8_t *to, size_t max, uint32_t *fl
 static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *to, size_t max,
                        uint32_t *flags, nghttp2_data_source *source, void *user)
 {
-    (void)session;
-    (void)id;
+    (void)source;
     (void)user;
-    return http2_take(source->ptr, to, max, flags);
+    return http2_take(nghttp2_session_get_stream_user_data(session, id), to, max, flags);
 }
 
 /* length: of the whole body, -1 when it is not known yet. */
@@ -87,7 +86,7 @@ static void submit(struct http2_stream *s, int64_t length)
 {
     struct exchange *x = &s->x;
     struct http2 *h = s->h;
-    nghttp2_data_provider data = {{.ptr = s}, on_read};
+    nghttp2_data_provider data = {.read_callback = on_read};
     bool has_body = !exchange_is_bodyless(x) && length != 0;
     char digits[24];
 
@@ -172,4 +171,32 @@ static struct conn *conn_of(const struct exchange *x)
     return stream_of(x)->h->c;
 }
 
-const struct exchange_io http2_io = {put_head, put, end, cut, refuse, NULL, conn_of};
+/* Not before nghttp2 has taken the head, whose texts lie in the old arena: data go behind it. */
+static struct exchange *move(struct exchange *x, struct arena *a)
+{
+    struct http2_stream *s = stream_of(x);
+    struct http2_stream *to =
+        s->is_submitted && s->is_waiting && !s->out.len ? arena_alloc(a, sizeof *to) : NULL;
+
+    if (!to)
+        return NULL;
+    *to = *s;
+    list_take(&to->link, &s->link); /* its place in the ring */
+    list_take(&to->queue, &s->queue);
+    to->x.carrier = to;
+    s->h->body_bytes -= s->body_len;
+    to->lines = NULL;
+    to->body = NULL;
+    to->line_count = to->line_cap = 0;
+    to->body_len = to->body_cap = 0;
+    to->expect = (str){NULL, 0};
+    to->fields = NULL;
+    to->field_count = 0;
+    nghttp2_session_set_stream_user_data(s->h->session, s->id, to);
+    arena_ref(a);
+    arena_unref(x->arena); /* the other reference is the caller's */
+    return &to->x;
+}
+
+const struct exchange_io http2_io = {
+    put_head, put, end, cut, refuse, NULL, conn_of, move, sizeof(struct http2_stream)};

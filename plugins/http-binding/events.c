@@ -106,6 +106,8 @@ static void on_subscribed(void *self, void *tag, mig_call ex, mig_call op)
     retry.struct_size = sizeof retry;
     retry.retry_ms = RETRY_MS;
     b->http->event(b->host, ex, &retry);
+    if (MIG_HAS(b->http, release_request))
+        b->http->release_request(b->host, ex);
 }
 
 static mig_status on_event(void *self, void *tag, mig_call ex, const mig_event *e)

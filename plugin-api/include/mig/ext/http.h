@@ -89,6 +89,10 @@ typedef struct mig_ext_http {
      * MIG_INVALID_REQUEST, MIG_FORBIDDEN: it asked for none, or not as it must, or from a foreign
      * origin; a head with the reason is given, finish_error() completes it. */
     mig_status (*upgrade)(const mig_host *h, mig_call ex, const mig_websocket *ws);
+    /* [any] The plugin needs the request of this exchange no more: once its callback has returned, rq and all
+     * texts of it may be gone. For event streams that last, which then cost a fraction of the memory.
+     * MIG_HAS() says whether the host has it. */
+    mig_status (*release_request)(const mig_host *h, mig_call ex);
 } mig_ext_http;
 
 #ifdef __cplusplus
