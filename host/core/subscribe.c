@@ -161,7 +161,7 @@ static mig_status place_it(struct op *op, struct subscription *s, const struct w
 /* In an arena of its own, of just the size it needs. */
 static struct subscription *make(const struct op *op, const struct wish *w, struct arena **ret)
 {
-    enum { SLACK = 128 }; /* alignment, and the topic's reference */
+    enum { SLACK = 80 }; /* alignment, and the topic's reference */
     const struct op_rest rest = op_rest_of(op);
     size_t size = sizeof(struct subscription) + op_rest_bytes(&rest) + w->cursor.len + SLACK;
     struct arena *a = arena_new_small(&op->home->chunks, size, ARENA_LIMIT);
@@ -175,9 +175,7 @@ static struct subscription *make(const struct op *op, const struct wish *w, stru
     s->on_event = op->in.on_event;
     s->asked = arena_copy(a, w->cursor);
     s->max_inflight = (uint32_t)w->max_inflight;
-    s->rate = (uint32_t)op->gen->policy.replay_rate;
-    s->tokens = s->rate;
-    s->refilled_ms = loop_now_ms(op->home);
+    s->replay_rate = (uint32_t)op->gen->policy.replay_rate;
     return s->asked.ptr && op_rest_own(&s->rest, a) ? s : NULL;
 }
 

@@ -7,10 +7,14 @@
 
 enum { BLOCK_RECORDS = 128, BLOCK_BYTES = 512 << 10, ARENA_LIMIT = 64 << 20 };
 
-/* Records behind what is in memory; outlives the subscription while it is being read. */
-struct block {
+/* Behind what is in memory, or not faster than it may. Most subscriptions never need it. */
+struct replay {
     struct subscription *s;
     struct store_request read;
+    bool has_block; /* in read, and not used up */
+    double tokens;  /* replays that may go now  */
+    uint64_t refilled_ms;
+    struct timer throttle;
 };
 
 static void pump(struct subscription *s);
@@ -120,12 +124,39 @@ static void end_for_memory(struct subscription *s)
                                      .details = S("{\"reason\":\"memory\"}")});
 }
 
+/* NULL: no memory; the subscription has ended for that. */
+static struct replay *replay_of(struct subscription *s)
+{
+    struct replay *r = s->replay;
+
+    if (r)
+        return r;
+    r = s->replay = calloc(1, sizeof *r);
+    if (!r) {
+        end_for_memory(s);
+        return NULL;
+    }
+    r->s = s;
+    r->tokens = s->replay_rate;
+    r->refilled_ms = loop_now_ms(loop_of(s));
+    return r;
+}
+
 static void drop_block(struct subscription *s)
 {
-    if (s->block)
-        store_read_done(&s->block->read);
-    free(s->block);
-    s->block = NULL;
+    if (s->replay && s->replay->has_block) {
+        store_read_done(&s->replay->read);
+        s->replay->has_block = false;
+    }
+}
+
+static void end_replay(struct subscription *s)
+{
+    drop_block(s);
+    if (s->replay)
+        timer_stop(&loop_of(s)->timers, &s->replay->throttle);
+    free(s->replay);
+    s->replay = NULL;
 }
 
 static void offer_gap(struct subscription *s, uint64_t to, str tail);
@@ -156,7 +187,8 @@ static void offer_event(struct subscription *s, struct event *e)
         return;
     }
     s->event = e;
-    s->tokens -= is_replay;
+    if (is_replay)
+        s->replay->tokens--;
     str json = is_replay ? render_replay(s, e) : event_live(e, topic_name(s->topic));
     if (!json.ptr) {
         end_for_memory(s);
@@ -230,7 +262,7 @@ static void offer_slow(struct subscription *s)
 
 static void go_on(struct timer *t)
 {
-    struct subscription *s = container_of(t, struct subscription, throttle);
+    struct subscription *s = container_of(t, struct replay, throttle)->s;
 
     s->state = IDLE;
     pump(s);
@@ -239,15 +271,19 @@ static void go_on(struct timer *t)
 static bool may_replay(struct subscription *s)
 {
     uint64_t now = loop_now_ms(loop_of(s));
+    struct replay *r = replay_of(s);
+    double rate = s->replay_rate;
 
-    s->tokens += (double)(now - s->refilled_ms) * (double)s->rate / 1000;
-    s->refilled_ms = now;
-    if (s->tokens > (double)s->rate)
-        s->tokens = (double)s->rate;
-    if (s->tokens >= 1)
+    if (!r)
+        return false;
+    r->tokens += (double)(now - r->refilled_ms) * rate / 1000;
+    r->refilled_ms = now;
+    if (r->tokens > rate)
+        r->tokens = rate;
+    if (r->tokens >= 1)
         return true; /* offer_event() takes one */
     s->state = THROTTLED;
-    loop_timer(loop_of(s), &s->throttle, 1000 / s->rate + 1, go_on);
+    loop_timer(loop_of(s), &r->throttle, 1000 / s->replay_rate + 1, go_on);
     return false;
 }
 
@@ -256,19 +292,15 @@ static bool may_replay(struct subscription *s)
 /* What was read is there, or why not. */
 static void look_at_block(struct subscription *s)
 {
-    const struct store_request *r = &s->block->read;
-    bool has_records = r->status == MIG_OK || r->count;
-    bool is_damaged = !has_records && r->status == MIG_INTERNAL && r->number > s->cursor;
-    uint64_t damaged = r->number;
+    const struct store_request *r = &s->replay->read;
 
     s->state = IDLE;
-    if (!has_records)
-        drop_block(s);
-    if (is_damaged) {
+    s->replay->has_block = r->status == MIG_OK || r->count;
+    if (!s->replay->has_block && r->status == MIG_INTERNAL && r->number > s->cursor) {
         log_error("event.damaged", F_STR("tenant", topic_tenant(s->topic)),
-                  F_STR("topic", topic_name(s->topic)), F_U64("sequence", damaged));
-        offer_gap(s, damaged, S(",\"reason\":\"damaged\""));
-    } else if (!has_records) {
+                  F_STR("topic", topic_name(s->topic)), F_U64("sequence", r->number));
+        offer_gap(s, r->number, S(",\"reason\":\"damaged\""));
+    } else if (!s->replay->has_block) {
         call_abort(s->call, CALL_STOP,
                    &(struct call_result){.status = MIG_UNAVAILABLE,
                                          .message = S("the events could not be read"),
@@ -280,12 +312,14 @@ static void look_at_block(struct subscription *s)
 
 static void read_ended(struct store_request *r)
 {
-    struct subscription *s = container_of(r, struct block, read)->s;
+    struct subscription *s = container_of(r, struct replay, read)->s;
 
-    if (s->state == ENDED)
-        drop_block(s);
-    else
+    if (s->state == ENDED) {
+        store_read_done(r);
+        end_replay(s);
+    } else {
         look_at_block(s);
+    }
     call_drop(s->call);
 }
 
@@ -294,22 +328,19 @@ static void read_block(struct subscription *s)
     const struct store_topic name =
         store_topic((struct store_tenant){topic_tenant(s->topic)}, topic_name(s->topic));
 
-    s->block = calloc(1, sizeof *s->block);
-    if (!s->block) {
-        end_for_memory(s);
+    struct replay *r = replay_of(s);
+
+    if (!r)
         return;
-    }
     s->state = READING;
-    s->block->s = s;
-    s->block->read = (struct store_request){.loop = loop_of(s), .done = read_ended};
+    r->read = (struct store_request){.loop = loop_of(s), .done = read_ended};
     atomic_fetch_add(&s->call->holds, 1); /* until read_ended() */
-    if (store_read(core_of(s)->store, &s->block->read, name, s->cursor, BLOCK_RECORDS,
-                   BLOCK_BYTES) == MIG_OK)
+    if (store_read(core_of(s)->store, &r->read, name, s->cursor, BLOCK_RECORDS, BLOCK_BYTES) ==
+        MIG_OK)
         return;
     atomic_fetch_sub(&s->call->holds, 1);
-    drop_block(s);
     s->state = THROTTLED; /* the store is busy: later */
-    loop_timer(loop_of(s), &s->throttle, 50, go_on);
+    loop_timer(loop_of(s), &r->throttle, 50, go_on);
 }
 
 /* The next record of the block behind the cursor; NULL: the block is used up. */
@@ -317,7 +348,7 @@ static struct event *next_of_block(struct subscription *s)
 {
     struct store_record record;
 
-    while (s->block && store_next_record(&s->block->read, &record))
+    while (s->replay && s->replay->has_block && store_next_record(&s->replay->read, &record))
         if (record.seq > s->cursor)
             return event_of_record(&record);
     drop_block(s);
@@ -335,7 +366,7 @@ static void pump(struct subscription *s)
 
     if (!is_gap && s->cursor >= s->range.last) {
         s->was_blocked = s->was_told = false; /* it has caught up */
-        drop_block(s);
+        end_replay(s);
         return;
     }
     bool is_slow = s->was_blocked && !s->was_told && s->range.last - s->cursor > s->max_inflight;
@@ -367,12 +398,11 @@ static void answer(struct call *c, const struct call_result *r)
 
     s->state = ENDED;
     topic_leave(s->topic, &s->reader);
-    timer_stop(&loop_of(s)->timers, &s->throttle);
     if (s->consumer)
         consumer_leave(core_of(s), s->consumer, call_handle(c));
     list_remove(&s->child.link);
     if (!is_read)
-        drop_block(s);
+        end_replay(s);
     if (!is_offered)
         drop_offer(s);
     struct op *op = op_of_rest(&s->rest, c->arena);

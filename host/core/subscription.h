@@ -41,12 +41,8 @@ struct subscription {
     struct strand_event ev_open, ev_offer;
     struct task task;
 
-    struct block *block; /* of the store, while it is read or used */
-
-    double tokens; /* replays that may go now */
-    uint64_t refilled_ms;
-    uint32_t rate;
-    struct timer throttle;
+    struct replay *replay; /* while it has to catch up */
+    uint32_t replay_rate;  /* events per second        */
 };
 
 /* Of calls that are subscriptions. */

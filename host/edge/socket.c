@@ -16,7 +16,7 @@ enum {
     DEFLATE_MIN = 256,
     PROTOCOLS_MAX = 8
 };
-enum { SMALL = 384, ARENA_LIMIT = 64 << 10 };
+enum { SLACK = 64, ARENA_LIMIT = 64 << 10 }; /* SLACK: alignment */
 enum { CLOSE_NORMAL = 1000, CLOSE_GOING = 1001, CLOSE_POLICY = 1008, CLOSE_INTERNAL = 1011 };
 
 struct socket {
@@ -260,7 +260,8 @@ static void settle(struct task *t)
 {
     struct socket *s = container_of(t, struct socket, task);
     struct call *c = s->call;
-    struct arena *a = arena_new_small(&c->home->chunks, SMALL, ARENA_LIMIT);
+    size_t size = principal_bytes(c->principal) + s->path.len + SLACK;
+    struct arena *a = arena_new_small(&c->home->chunks, size, ARENA_LIMIT);
     struct principal *p = a ? principal_copy(a, c->principal) : NULL;
 
     str path = p ? arena_copy(a, s->path) : (str){NULL, 0};

@@ -26,7 +26,7 @@ static void arm(struct conn *c, uint32_t ms)
 void conn_lasts(struct conn *c, uint32_t ms)
 {
     c->lasts_ms = ms;
-    if (!c->is_writing && !c->is_lingering && !c->is_closed) /* else after_write() sees to it */
+    if (!c->sending && !c->is_lingering && !c->is_closed) /* else after_write() sees to it */
         arm(c, ms);
 }
 
@@ -39,7 +39,7 @@ static void on_due(struct timer *t)
         return;
     if (now < c->due_ms)
         loop_timer(c->net->loop, &c->timer, c->due_ms - now, on_due);
-    else if (c->is_writing || c->is_lingering)
+    else if (c->sending || c->is_lingering)
         conn_close(c, NET_END_TIMEOUT); /* the client takes nothing, or does not hang up */
     else
         c->proto->due(c);
@@ -47,20 +47,34 @@ static void on_due(struct timer *t)
 
 /* --- output ------------------------------------------------------------------------------------- */
 
+/* Most connections never have one: libuv's share of it is large. */
+struct outgoing {
+    uv_write_t write;
+    struct conn *c;
+    struct buf bytes;
+};
+
 size_t conn_queued(const struct conn *c)
 {
-    return c->out.len + (c->is_writing ? c->sending.len : 0);
+    return c->out.len + (c->sending ? c->sending->bytes.len : 0);
 }
 
 static void after_write(struct conn *c);
 
+static void drop_sending(struct conn *c)
+{
+    if (c->sending)
+        buf_deinit(&c->sending->bytes);
+    free(c->sending);
+    c->sending = NULL;
+}
+
 static void on_written(uv_write_t *w, int status)
 {
-    struct conn *c = container_of(w, struct conn, write);
+    struct conn *c = container_of(w, struct outgoing, write)->c;
     struct loop *l = c->net->loop;
 
-    c->is_writing = false;
-    buf_deinit(&c->sending);
+    drop_sending(c);
     if (status < 0)
         conn_close(c, NET_END_ERROR);
     else if (!c->is_closed)
@@ -70,21 +84,28 @@ static void on_written(uv_write_t *w, int status)
 
 static void start_write(struct conn *c)
 {
-    c->sending = c->out;
+    struct outgoing *o = malloc(sizeof *o);
+
+    if (!o) {
+        conn_close(c, NET_END_ERROR);
+        return;
+    }
+    o->c = c;
+    o->bytes = c->out;
+    c->sending = o;
     buf_init(&c->out, CONN_OUT_MAX);
-    uv_buf_t b = uv_buf_init(c->sending.ptr, (unsigned)c->sending.len);
-    c->is_writing = true;
+    uv_buf_t b = uv_buf_init(o->bytes.ptr, (unsigned)o->bytes.len);
     arm(c, c->write_ms);
-    if (uv_write(&c->write, (uv_stream_t *)&c->tcp, &b, 1, on_written) < 0) {
-        c->is_writing = false;
+    if (uv_write(&o->write, (uv_stream_t *)&c->tcp, &b, 1, on_written) < 0) {
+        drop_sending(c);
         conn_close(c, NET_END_ERROR);
     }
 }
 
 static void on_shutdown(uv_shutdown_t *s, int status)
 {
-    (void)s;
     (void)status; /* the lingering close ends it either way */
+    free(s);
 }
 
 static void say_goodbye(struct conn *c)
@@ -99,8 +120,11 @@ static void say_goodbye(struct conn *c)
     }
     c->is_lingering = true;
     arm(c, LINGER_MS);
-    if (uv_shutdown(&c->shutdown, (uv_stream_t *)&c->tcp, on_shutdown) < 0)
-        conn_close(c, NET_END_ERROR);
+    uv_shutdown_t *s = malloc(sizeof *s);
+    if (s && uv_shutdown(s, (uv_stream_t *)&c->tcp, on_shutdown) == 0)
+        return;
+    free(s);
+    conn_close(c, NET_END_ERROR);
 }
 
 static void after_write(struct conn *c)
@@ -129,7 +153,7 @@ void conn_send(struct conn *c, const uv_buf_t *bufs, unsigned count)
 {
     size_t sent = 0;
 
-    if (!c->is_writing && !c->out.len && !c->is_corked) {
+    if (!c->sending && !c->out.len && !c->is_corked) {
         int n = uv_try_write((uv_stream_t *)&c->tcp, bufs, count);
         if (n < 0 && n != UV_EAGAIN) {
             conn_close(c, NET_END_ERROR);
@@ -146,14 +170,14 @@ void conn_send(struct conn *c, const uv_buf_t *bufs, unsigned count)
         conn_close(c, NET_END_ERROR);
         return;
     }
-    if (c->out.len && !c->is_writing && !c->is_corked)
+    if (c->out.len && !c->sending && !c->is_corked)
         start_write(c);
 }
 
 void conn_uncork(struct conn *c)
 {
     c->is_corked = false;
-    if (c->is_closed || c->is_writing)
+    if (c->is_closed || c->sending)
         return;
     if (c->out.len) {
         struct buf all = c->out;
@@ -168,7 +192,7 @@ void conn_uncork(struct conn *c)
 void conn_finish(struct conn *c)
 {
     c->is_ending = true;
-    if (!c->is_closed && !c->is_writing && !c->is_corked)
+    if (!c->is_closed && !c->sending && !c->is_corked)
         after_write(c);
 }
 
@@ -182,7 +206,8 @@ static void on_closed(uv_handle_t *h)
     if (c->proto)
         c->proto->dispose(c);
     buf_deinit(&c->out);
-    buf_deinit(&c->sending);
+    drop_sending(c);
+    free(c->remote);
     tls_free(c->tls);
     free(c);
 }
@@ -306,7 +331,6 @@ struct conn *conn_open(struct net_loop *n, int fd)
     c->due_ms = TIMER_NEVER;
     c->write_ms = n->limits(n->loop)->write_ms;
     buf_init(&c->out, CONN_OUT_MAX);
-    buf_init(&c->sending, CONN_OUT_MAX);
     atomic_fetch_add_explicit(&n->count, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&n->accepted, 1, memory_order_relaxed);
     list_push(&n->conns, &c->link);
@@ -319,24 +343,32 @@ struct conn *conn_open(struct net_loop *n, int fd)
     return c;
 }
 
-const char *conn_remote(struct conn *c)
+static void write_peer(const struct conn *c, char *to, size_t size)
 {
     struct sockaddr_storage a;
     int len = sizeof a;
     char ip[INET6_ADDRSTRLEN] = "?";
 
-    if (c->remote[0])
-        return c->remote;
-    if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&a, &len) < 0)
-        return "?";
-    if (a.ss_family == AF_INET6) {
-        struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&a;
+    if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&a, &len) < 0) {
+        snprintf(to, size, "?");
+    } else if (a.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&a;
         uv_ip6_name(v6, ip, sizeof ip);
-        snprintf(c->remote, sizeof c->remote, "[%s]:%u", ip, ntohs(v6->sin6_port));
+        snprintf(to, size, "[%s]:%u", ip, ntohs(v6->sin6_port));
     } else {
-        struct sockaddr_in *v4 = (struct sockaddr_in *)&a;
+        const struct sockaddr_in *v4 = (struct sockaddr_in *)&a;
         uv_ip4_name(v4, ip, sizeof ip);
-        snprintf(c->remote, sizeof c->remote, "%s:%u", ip, ntohs(v4->sin_port));
+        snprintf(to, size, "%s:%u", ip, ntohs(v4->sin_port));
     }
-    return c->remote;
+}
+
+const char *conn_remote(struct conn *c)
+{
+    char text[64];
+
+    if (!c->remote) {
+        write_peer(c, text, sizeof text);
+        c->remote = strdup(text);
+    }
+    return c->remote ? c->remote : "?";
 }

@@ -55,8 +55,6 @@ enum conn_hold { HOLD_REST = 1, HOLD_TURN = 2 };
 
 struct conn {
     uv_tcp_t tcp;
-    uv_write_t write;
-    uv_shutdown_t shutdown;
     struct net_loop *net;
     const struct conn_proto *proto;
     void *state;     /* of proto         */
@@ -66,17 +64,16 @@ struct conn {
     uint64_t due_ms;             /* when to look again; TIMER_NEVER        */
     uint32_t lasts_ms, write_ms; /* what proto asked for; one write's time */
     bool is_corked;              /* collect the output until conn_uncork() */
-    bool is_writing;
-    bool is_reading;   /* proto wants to                */
-    uint8_t holds;     /* enum conn_hold                */
-    uint32_t burst;    /* bytes of full reads in a row  */
-    bool is_ending;    /* closes behind what is queued; input is dropped    */
-    bool has_said_bye; /* TLS: close_notify is written                      */
-    bool is_lingering; /* everything was sent, the client hangs up          */
+    bool is_reading;             /* proto wants to                */
+    uint8_t holds;               /* enum conn_hold                */
+    uint32_t burst;              /* bytes of full reads in a row  */
+    bool is_ending;              /* closes behind what is queued; input is dropped    */
+    bool has_said_bye;           /* TLS: close_notify is written                      */
+    bool is_lingering;           /* everything was sent, the client hangs up          */
     bool is_closed;
-    struct buf out;     /* waits behind what is being written */
-    struct buf sending; /* owned by libuv until written       */
-    char remote[64];    /* once somebody has asked            */
+    struct buf out;           /* waits behind what is being written      */
+    struct outgoing *sending; /* what the socket did not take at once    */
+    char *remote;             /* once somebody has asked; malloc'ed      */
 };
 
 enum { CONN_HIGH_WATER = 65536, CONN_STASH_MAX = 65536, CONN_OUT_MAX = 64 << 20 };
@@ -94,7 +91,7 @@ size_t conn_queued(const struct conn *c);
 /* Is there something that conn_write() would queue behind? */
 static inline bool conn_is_waiting(const struct conn *c)
 {
-    return c->is_writing || c->out.len;
+    return c->sending || c->out.len;
 }
 /* proto->due in ms from now unless called again before; 0: never. A write's own time goes first. */
 void conn_lasts(struct conn *c, uint32_t ms);

@@ -12,16 +12,22 @@ static struct stream *find(const struct conn *c, const char *stream_id)
     return NULL;
 }
 
+/* What has no stream id is listed by its message's. */
 static struct stream *stream_new(struct conn *c, const struct frame *f, int is_listed)
 {
-    struct stream *s = calloc(1, sizeof *s);
+    int is_named = f->stream_id[0] || !is_listed || !f->message_id[0];
+    char name[STREAM_ID_MAX + sizeof "stream-"];
 
+    snprintf(name, sizeof name, "%s%s", is_named ? "" : "stream-",
+             is_named ? f->stream_id : f->message_id);
+    size_t name_size = strlen(name) + 1, id_size = strlen(f->message_id) + 1;
+    struct stream *s = calloc(1, sizeof *s + name_size + id_size);
     if (!s)
         return NULL;
     s->conn = c;
     s->is_listed = is_listed;
-    memcpy(s->stream_id, f->stream_id, sizeof s->stream_id);
-    memcpy(s->message_id, f->message_id, sizeof s->message_id);
+    s->stream_id = memcpy(s->ids, name, name_size);
+    s->message_id = memcpy(s->ids + name_size, f->message_id, id_size);
     s->next = c->streams;
     if (s->next)
         s->next->prev = s;
@@ -234,8 +240,6 @@ static void begin(struct conn *c, struct frame *f)
         no_memory(c, f);
         return;
     }
-    if (!s->stream_id[0] && s->message_id[0])
-        snprintf(s->stream_id, sizeof s->stream_id, "stream-%s", s->message_id);
     s->takes_input = takes_input(f->preference);
     s->end_follows = f->is_end;
     m.on_open = on_open;
@@ -460,8 +464,8 @@ static void on_subscribed(void *self, void *tag, mig_call ex, mig_call op)
     s->op = op;
     memset(&f, 0, sizeof f);
     f.header = header;
-    memcpy(f.stream_id, s->stream_id, sizeof f.stream_id);
-    memcpy(f.message_id, s->message_id, sizeof f.message_id);
+    snprintf(f.stream_id, sizeof f.stream_id, "%s", s->stream_id);
+    snprintf(f.message_id, sizeof f.message_id, "%s", s->message_id);
     exchange(s->conn, &f, MIG_OP_HEARTBEAT, mig_s(""), subscription_accepted);
     free(s->header);
     s->header = NULL; /* until the answer brings it as normalized */
@@ -493,8 +497,6 @@ static void subscribe(struct conn *c, struct frame *f)
         no_memory(c, f);
         return;
     }
-    if (!s->stream_id[0])
-        snprintf(s->stream_id, sizeof s->stream_id, "stream-%s", s->message_id);
     s->is_subscription = 1;
     m.on_open = on_subscribed;
     m.on_event = on_event;

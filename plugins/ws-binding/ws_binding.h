@@ -48,7 +48,8 @@ struct stream {
     int is_over;  /* ... and was the last one */
     char *header; /* of subscriptions: for frames that are made here */
     void (*answered)(struct stream *s, const mig_outcome *out); /* control exchanges */
-    char stream_id[STREAM_ID_MAX + 1], message_id[MESSAGE_ID_MAX + 1];
+    const char *stream_id, *message_id;
+    char ids[]; /* the texts of both: most are far from their limits */
 };
 
 /* frame.c */

@@ -94,6 +94,27 @@ static inline mig_status mock_h_upgrade_(const mig_host *h, mig_call ex, const m
     return mock_leave_(m, MIG_INVALID_REQUEST);
 }
 
+/* Not before the callback has returned: a job of the call waits for its turn. */
+static inline void mock_run_forget_(mock_host *m, mock_job *j)
+{
+    (void)m;
+    mock_free_mem_(&j->call->mem); /* use of the request from now on is the plugin's fault */
+    memset(&j->call->http, 0, sizeof j->call->http);
+}
+
+static inline mig_status mock_h_release_request_(const mig_host *h, mig_call ex)
+{
+    mock_host *m = mock_enter_(h);
+    mock_call *c = mock_claim_(m, ex, "release_request");
+
+    if (!c || c->state != MOCK_OPEN)
+        return mock_leave_(m, MIG_E_GONE);
+    if (c->kind != MOCK_EXCHANGE)
+        return mock_leave_(m, mock_fault_(m, MIG_E_ARG, "release_request: no exchange"));
+    mock_post_(m, c, 0, mock_run_forget_);
+    return mock_leave_(m, MIG_OK);
+}
+
 /* Cuts the first segment of a path; *rest becomes what follows it. */
 static inline mig_str mock_segment_(mig_str *rest)
 {

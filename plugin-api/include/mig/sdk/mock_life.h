@@ -55,8 +55,8 @@ static inline const void *mock_own_table_(const char *id)
                                       mock_h_loop_count_,  mock_h_loop_index_,
                                       mock_h_slice_begin_, mock_h_slice_end_};
     static const mig_ext_metrics metrics = {sizeof metrics, 0, mock_h_record_};
-    static const mig_ext_http http = {sizeof http, 0, mock_h_respond_, mock_h_event_,
-                                      mock_h_upgrade_};
+    static const mig_ext_http http = {
+        sizeof http, 0, mock_h_respond_, mock_h_event_, mock_h_upgrade_, mock_h_release_request_};
     static const mig_ext_binding binding = {
         sizeof binding, 0, mock_h_submit_, mock_h_message_, mock_h_op_half_close_, mock_h_resume_};
     static const struct {
