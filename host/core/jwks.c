@@ -1,8 +1,8 @@
 #include "core/jwks.h"
 #include "base/check.h"
+#include "base/openssl.h"
 #include "core/jwt_key.h"
 
-#include <openssl/crypto.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ struct jwks *jwks_new(void)
     static _Atomic uint64_t versions;
     struct jwks *s = calloc(1, sizeof *s);
 
-    must(s);
+    must(s && openssl_load(NULL));
     s->refs = 1;
     s->version = atomic_fetch_add(&versions, 1) + 1;
     return s;
@@ -56,7 +56,7 @@ void jwks_freep(struct jwks **s)
 void jwt_key_deinit(struct jwt_key *k)
 {
     if (k->secret.len)
-        OPENSSL_cleanse((char *)(uintptr_t)k->secret.ptr, k->secret.len);
+        explicit_bzero((char *)(uintptr_t)k->secret.ptr, k->secret.len);
     free((char *)(uintptr_t)k->secret.ptr);
     free((char *)(uintptr_t)k->kid.ptr);
     EVP_PKEY_free(k->pkey);

@@ -41,7 +41,8 @@ enum { JWKS_SECRET_MIN = 16, JWKS_SECRET_GOOD = 32, JWKS_SECRET_MAX = 1024 };
 
 struct jwks;
 
-/* An empty set with one reference. Aborts when memory is out: configuration, not requests. */
+/* An empty set with one reference. Aborts when memory is out: configuration, not requests. OpenSSL must be
+ * there (base/openssl.h). */
 struct jwks *jwks_new(void);
 /* NULL is fine. */
 struct jwks *jwks_ref(const struct jwks *s);

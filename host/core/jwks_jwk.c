@@ -1,10 +1,8 @@
 /* A JSON web key (RFC 7517, 7518 section 6, 8037) to a key of OpenSSL. */
 #include "base/check.h"
+#include "base/openssl.h"
 #include "core/jwt_key.h"
 
-#include <openssl/core_names.h>
-#include <openssl/err.h>
-#include <openssl/param_build.h>
 #include <stdlib.h>
 
 str jwk_text(const json_value *jwk, const char *name)

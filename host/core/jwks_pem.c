@@ -1,11 +1,9 @@
 /* Keys from PEM texts (RFC 7468) and from files. */
 #include "base/check.h"
+#include "base/openssl.h"
 #include "core/jwt_key.h"
 
 #include <errno.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -129,7 +127,7 @@ bool jwks_add_file(struct jwks *s, const char *path, struct diag *d)
     bool ok = is_read &&
               (str_starts(text, S("-----BEGIN")) ? jwks_add_pem(s, text, S(""), at, d)
                                                  : jwks_add_json(s, text, JWKS_OF_FILE, at, d));
-    OPENSSL_cleanse(bytes, n); // kty "oct" is a secret
+    explicit_bzero(bytes, n); // kty "oct" is a secret
     free(bytes);
     return ok;
 }

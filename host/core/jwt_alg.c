@@ -1,12 +1,8 @@
 /* Algorithms and signatures, all by OpenSSL's EVP (dependencies.md 6.3 says why not by libjwt). */
 #include "base/check.h"
+#include "base/openssl.h"
 #include "core/jwt_key.h"
 
-#include <openssl/core_names.h>
-#include <openssl/crypto.h>
-#include <openssl/ec.h>
-#include <openssl/err.h>
-#include <openssl/rsa.h>
 #include <pthread.h>
 
 enum kind { KIND_HMAC, KIND_PKCS1, KIND_PSS, KIND_ECDSA, KIND_EDDSA };
@@ -40,7 +36,8 @@ static const char *const hash_names[HASH_COUNT] = {"SHA256", "SHA384", "SHA512"}
 /* Once: an implicit fetch at each use doubles the price (dependencies.md 6.1, 6). */
 static void fetch(void)
 {
-    OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL); // as base/digest.c does
+    OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG,
+                        NULL); // the default providers, whatever a file says
     for (size_t i = 0; i < HASH_COUNT; i++)
         must(hashes[i] = EVP_MD_fetch(NULL, hash_names[i], NULL));
     must(hmac = EVP_MAC_fetch(NULL, "HMAC", NULL));
@@ -154,7 +151,7 @@ static bool verify_hmac(const struct jwt_key *k, enum jws_alg alg, str text, str
         EVP_MAC_final(ctx, mac, &len, sizeof mac) == 1;
     EVP_MAC_CTX_free(ctx);
     bool is_same = is_made && signature.len == len && CRYPTO_memcmp(mac, signature.ptr, len) == 0;
-    OPENSSL_cleanse(mac, sizeof mac);
+    explicit_bzero(mac, sizeof mac);
     return is_same;
 }
 

@@ -5,7 +5,7 @@
 #include "base/json.h"
 #include "core/jwks.h"
 
-#include <openssl/evp.h>
+#include <openssl/types.h>
 
 /* Owner: its set. Either a public key or a shared secret. */
 struct jwt_key {

@@ -1,6 +1,7 @@
 #include "edge/identity.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/openssl.h"
 #include "core/jwks_source.h"
 #include "core/token_cache.h"
 
@@ -28,9 +29,14 @@ struct local {
 
 struct jwks *identity_read_keys(const struct identity_config *c, struct diag *d)
 {
+    const char *why;
+
+    if (!openssl_load(&why)) {
+        diag_error(d, ((struct diag_at){0}), "identity.openssl", "tokens need OpenSSL: %s", why);
+        return NULL;
+    }
     struct jwks *set = jwks_new();
     bool ok = true;
-
     if (c->secret)
         ok &= jwks_add_secret(set, str_of(c->secret), (struct diag_at){0}, d);
     for (size_t i = 0; i < c->key_file_count; i++)

@@ -1,11 +1,9 @@
+#include "base/openssl.h"
 #include "net/http1.h"
 #include "net/http2.h"
 #include "net/tls_conn.h"
 #include "net/tls_context.h"
 
-#include <openssl/err.h>
-#include <openssl/ssl.h>
-#include <openssl/x509.h>
 #include <stdlib.h>
 
 enum { RECORD = 16384, SEALED_KEEP = 1 << 18, SUBJECT_MAX = 256 };

@@ -1,11 +1,8 @@
 #include "net/tls_context.h"
 #include "base/check.h"
 #include "base/map.h"
+#include "base/openssl.h"
 
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/ssl.h>
-#include <openssl/x509.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -239,8 +236,13 @@ static void share(struct tls_context *t, SSL_CTX *ctx)
 
 struct tls_context *tls_context_new(const struct tls_options *o, struct diag *d)
 {
-    struct tls_context *t = calloc(1, sizeof *t);
+    const char *why;
 
+    if (!openssl_load(&why)) {
+        diag_error(d, ((struct diag_at){0}), "tls.openssl", "TLS needs OpenSSL: %s", why);
+        return NULL;
+    }
+    struct tls_context *t = calloc(1, sizeof *t);
     must(t);
     t->refs = 1;
     t->ssl = make_ssl(o, &o->pair, d);

@@ -2,12 +2,9 @@
  * a key, in a handshake that costs a millisecond. */
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/openssl.h"
 #include "net/tls_context.h"
 
-#include <openssl/core_names.h>
-#include <openssl/evp.h>
-#include <openssl/rand.h>
-#include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -37,7 +34,7 @@ void tls_tickets_free(struct tls_tickets *t)
     if (!t)
         return;
     pthread_mutex_destroy(&t->lock);
-    OPENSSL_cleanse(t, sizeof *t);
+    explicit_bzero(t, sizeof *t);
     free(t);
 }
 
@@ -56,7 +53,7 @@ static bool turn(struct tls_tickets *t)
     t->before = t->now;
     t->now = fresh;
     t->since_ms = now_ms;
-    OPENSSL_cleanse(&fresh, sizeof fresh);
+    explicit_bzero(&fresh, sizeof fresh);
     return true;
 }
 
@@ -114,7 +111,7 @@ static int on_ticket(SSL *ssl, unsigned char name[16], unsigned char *iv, EVP_CI
         memcpy(name, k.name, sizeof k.name);
     }
     bool ok = set_up(&k, iv, cipher, mac, is_sealing);
-    OPENSSL_cleanse(&k, sizeof k);
+    explicit_bzero(&k, sizeof k);
     return ok ? found : -1;
 }
 

@@ -202,9 +202,15 @@ static void configure(void)
 struct store *store_open_sqlite(const struct store_settings *settings, struct diag *d)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    struct sqlite_store *s = store_new(settings);
+    const char *why;
 
+    if (!sqlite_load(&why)) {
+        diag_error(d, ((struct diag_at){settings->dir, 0, 0}), "store.sqlite",
+                   "it needs SQLite: %s", why);
+        return NULL;
+    }
     pthread_once(&once, configure);
+    struct sqlite_store *s = store_new(settings);
     if (!open_all(s, d)) {
         free_store(s);
         return NULL;

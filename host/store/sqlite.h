@@ -10,9 +10,9 @@
 #define STORE_SQLITE_H
 #include "base/map.h"
 #include "store/driver.h"
+#include "store/sqlite_lib.h"
 
 #include <pthread.h>
-#include <sqlite3.h>
 
 /* --- sqlite_db.c: a connection and its statements ------------------------------------------------ */
 
