@@ -174,14 +174,12 @@ static size_t settled_bytes(const struct visit *v)
 
 static struct visit *settle(struct visit *v, struct arena *a)
 {
-    struct loop *l = v->x->loop;
     struct visit *to = arena_alloc(a, sizeof *to);
     struct principal *p = to ? principal_copy(a, v->principal) : NULL;
     struct exchange *x = p ? exchange_move(v->x, a) : NULL;
 
     if (!x)
         return NULL;
-    timer_stop(&l->timers, &v->keepalive);
     *to = *v;
     x->owner = to;
     to->x = x;
@@ -193,7 +191,7 @@ static struct visit *settle(struct visit *v, struct arena *a)
     return to;
 }
 
-/* Where the visit is now. Nothing but its answer may be under way. */
+/* For its own timer, which is not running: where the visit is now. */
 static struct visit *settled(struct visit *v)
 {
     if (!v->is_released || !v->in || !call_is_at_rest(v->call))

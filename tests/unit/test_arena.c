@@ -175,6 +175,87 @@ static void text_writes_json_strings(void **state)
     arena_pool_deinit(&pool);
 }
 
+static void texts_move_into_one_block(void **state)
+{
+    struct arena_pool pool = {0};
+    struct arena *a = arena_new(&pool, 1 << 20);
+    char first[] = "first", last[] = "and the last one";
+    str x = str_of(first), none = {NULL, 0}, empty = S(""), part = {last + 4, 8};
+    str *const texts[] = {&x, &none, &empty, &part};
+
+    (void)state;
+    assert_int_equal(str_total(texts, 0), 0);
+    assert_int_equal(str_total(texts, countof(texts)), 5 + 8);
+    assert_true(arena_own(a, texts, countof(texts)));
+    memset(first, '?', sizeof first);
+    memset(last, '?', sizeof last);
+    assert_str(x, "first");
+    assert_str(part, "the last");
+    assert_ptr_equal(part.ptr, x.ptr + x.len);
+    assert_ptr_equal(empty.ptr, part.ptr); /* empty is not the same as none */
+    assert_null(none.ptr);
+    assert_int_equal(none.len + empty.len, 0);
+    assert_int_equal(str_total(texts, countof(texts)), 5 + 8);
+    arena_unref(a);
+    arena_pool_deinit(&pool);
+}
+
+static void no_text_is_no_failure(void **state)
+{
+    struct arena_pool pool = {0};
+    struct arena *a = arena_new_small(&pool, 0, 0);
+    str none = {NULL, 0}, empty = S("");
+    str *const texts[] = {&none, &empty};
+
+    (void)state;
+    assert_true(arena_own(a, texts, 0));
+    assert_true(arena_own(a, texts, countof(texts)));
+    assert_null(none.ptr);
+    assert_str(empty, "");
+    arena_unref(a);
+    arena_pool_deinit(&pool);
+}
+
+static void texts_fit_into_a_small_arena_of_their_size(void **state)
+{
+    struct arena_pool pool = {0};
+    char text[1000];
+    str half = {text, 500}, rest = {text + 500, 500};
+    str *const texts[] = {&half, &rest};
+    struct arena *a = arena_new_small(&pool, str_total(texts, 2), 1 << 20);
+
+    (void)state;
+    memset(text, 'x', sizeof text);
+    assert_true(arena_own(a, texts, 2));
+    assert_int_equal(pool.in_use, 1);
+    assert_int_equal(half.ptr[0] + rest.ptr[499], 2 * 'x');
+    arena_unref(a);
+    arena_pool_deinit(&pool);
+}
+
+static void texts_stay_where_they_are_when_there_is_no_room(void **state)
+{
+    struct arena_pool pool = {0};
+    struct arena *a = arena_new_small(&pool, 64, 200);
+    static const char large[4000] = "large";
+    str x = S("small"), none = {NULL, 0}, y = {large, sizeof large};
+    const char *before = x.ptr;
+    str *const texts[] = {&x, &none, &y};
+
+    (void)state;
+    assert_false(arena_own(a, texts, countof(texts)));
+    assert_ptr_equal(x.ptr, before);
+    assert_str(x, "small");
+    assert_null(none.ptr);
+    assert_ptr_equal(y.ptr, large);
+    assert_int_equal(y.len, sizeof large);
+    assert_true(arena_own(a, texts, 2)); /* and what fits is taken */
+    assert_ptr_not_equal(x.ptr, before);
+    assert_str(x, "small");
+    arena_unref(a);
+    arena_pool_deinit(&pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +268,10 @@ int main(void)
         T(spare_chunks_are_bounded_and_counted),
         T(text_grows_and_remembers_a_failure),
         T(text_writes_json_strings),
+        T(texts_move_into_one_block),
+        T(no_text_is_no_failure),
+        T(texts_fit_into_a_small_arena_of_their_size),
+        T(texts_stay_where_they_are_when_there_is_no_room),
     };
     return RUN(tests);
 }

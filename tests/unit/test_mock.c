@@ -186,6 +186,14 @@ static void on_request(void *self, void *data, mig_call ex, const mig_http_reque
     if (does("own header"))
         ((struct rogue *)self)->last = http->respond(h, ex, 200, &own, 1);
     http->respond(h, ex, 201, &header, 1);
+    if (does("release request")) {
+        struct rogue *r = (struct rogue *)self;
+        r->call = ex;
+        r->last = http->release_request(h, ex);
+        snprintf(r->note, sizeof r->note, "%.*s|%.*s", (int)rq->params[0].len, rq->params[0].ptr,
+                 (int)rq->query.len, rq->query.ptr); /* still there */
+        return;
+    }
     if (!does("submit")) {
         h->send(h, ex, &(mig_payload){rq->params[0], NULL, NULL});
         h->finish(h, ex, &(mig_payload){mig_s("!"), NULL, NULL});
@@ -627,6 +635,69 @@ static void routes_answer_and_host_headers_are_refused(void **state)
     end(m, 1);
 }
 
+static const mig_ext_http *http_of(mock_host *m)
+{
+    return (const mig_ext_http *)m->host.get_extension(&m->host, MIG_EXT_HTTP);
+}
+
+static void a_released_request_is_gone_when_its_callback_has_returned(void **state)
+{
+    static const mig_http_request nothing;
+    mock_host *m = begin("release request");
+    mig_call ex = mock_http(m, "GET", "/x/ada?q=1", "body");
+    const mock_call *c = mock_look(m, ex);
+    (void)state;
+
+    assert_int_equal(c->http.body.len, 4);
+    mock_run(m);
+    assert_int_equal(rogue.last, MIG_OK);
+    assert_string_equal(rogue.note, "ada|q=1");
+    assert_memory_equal(&c->http, &nothing, sizeof nothing);
+    /* The exchange itself goes on, and may be released again. */
+    assert_int_equal(http_of(m)->release_request(&m->host, ex), MIG_OK);
+    mock_run(m);
+    assert_int_equal(mock_status(m, ex), MIG_E_AGAIN);
+    m->host.send(&m->host, ex, &(mig_payload){mig_s("later"), NULL, NULL});
+    m->host.finish(&m->host, ex, &(mig_payload){mig_s("!"), NULL, NULL});
+    assert_int_equal(mock_await(m, ex), MIG_OK);
+    assert_string_equal(mock_result(m, ex), "later!");
+    assert_string_equal(mock_header(m, ex, "content-type"), "text/plain");
+    end(m, 0);
+}
+
+static void no_request_is_released_after_the_end(void **state)
+{
+    mock_host *m = begin("release request");
+    mig_call ex = mock_http(m, "GET", "/x/ada", "");
+    (void)state;
+
+    mock_run(m);
+    mock_cancel(m, ex); /* the client has left: not the plugin's fault */
+    mock_run(m);
+    assert_int_equal(http_of(m)->release_request(&m->host, ex), MIG_E_GONE);
+    assert_int_equal(mock_fault_count(m), 0);
+    m->host.finish(&m->host, ex, &(mig_payload){mig_s(""), NULL, NULL});
+    mock_run(m);
+    assert_int_equal(http_of(m)->release_request(&m->host, ex), MIG_E_GONE);
+    assert_int_equal(mock_fault_count(m), 1); /* but this is: it has ended it */
+    assert_non_null(strstr(mock_fault(m, 0), "release_request"));
+    end(m, 1);
+}
+
+static void only_exchanges_have_a_request_to_release(void **state)
+{
+    mock_host *m = begin("hang");
+    mig_call c = invoke_now(m, MIG_MODE_UNARY);
+    (void)state;
+
+    assert_int_equal(http_of(m)->release_request(&m->host, c), MIG_E_ARG);
+    assert_non_null(strstr(mock_fault(m, 0), "no exchange"));
+    assert_int_equal(http_of(m)->release_request(&m->host, (mig_call){42}), MIG_E_GONE);
+    assert_int_equal(mig_finish_json(rogue.host, c, "{}", 2), MIG_OK);
+    assert_int_equal(mock_await(m, c), MIG_OK);
+    end(m, 2);
+}
+
 static void submissions_bring_frames_and_an_envelope(void **state)
 {
     mock_host *m = begin("submit");
@@ -691,6 +762,9 @@ int main(void)
         cmocka_unit_test(ticks_are_skipped_while_one_runs),
         cmocka_unit_test(serial_capabilities_run_one_by_one),
         cmocka_unit_test(routes_answer_and_host_headers_are_refused),
+        cmocka_unit_test(a_released_request_is_gone_when_its_callback_has_returned),
+        cmocka_unit_test(no_request_is_released_after_the_end),
+        cmocka_unit_test(only_exchanges_have_a_request_to_release),
         cmocka_unit_test(submissions_bring_frames_and_an_envelope),
         cmocka_unit_test(probes_tell_health),
         cmocka_unit_test(a_test_can_take_extensions_away),
