@@ -64,11 +64,14 @@ bool factory_is_fresh(const struct instance *i)
 
 /* --- life --------------------------------------------------------------------------------------- */
 
+/* One function of one instance. Its thread may keep it for ever. */
 struct life_job {
     struct instance *instance;
-    struct diag *d;
+    struct diag findings;
     mig_status status;
+    bool was_left_out, has_failed;
     struct catalogue *catalogue;
+    const struct life_job *before; /* of start(): who must not have failed */
 };
 
 static void do_create(void *arg)
@@ -76,9 +79,11 @@ static void do_create(void *arg)
     struct life_job *j = arg;
     struct instance *i = j->instance;
 
+    i->findings = &j->findings;
     j->status = i->plugin.create(&i->host, str_of(i->config), &i->self);
     if (j->status == MIG_OK)
         i->sources = hash_of_sources(i);
+    i->findings = NULL;
 }
 
 static void do_start(void *arg)
@@ -86,13 +91,23 @@ static void do_start(void *arg)
     struct life_job *j = arg;
     struct instance *i = j->instance;
 
+    j->was_left_out = j->before && (j->before->was_left_out || j->before->status != MIG_OK);
+    if (j->was_left_out)
+        return;
+    i->is_started = true;
+    i->findings = &j->findings;
     j->status = i->plugin.start ? i->plugin.start(i->self) : MIG_OK;
+    i->findings = NULL;
 }
 
 static void do_describe(void *arg)
 {
     struct life_job *j = arg;
-    j->catalogue = catalogue_of(j->instance, j->d);
+    struct instance *i = j->instance;
+
+    i->findings = &j->findings;
+    j->catalogue = catalogue_of(i, &j->findings);
+    i->findings = NULL;
 }
 
 static void do_destroy(void *arg)
@@ -101,32 +116,67 @@ static void do_destroy(void *arg)
     i->plugin.destroy(i->self);
 }
 
-/* Runs one function of the plugin. Its log lines of level error become findings. A plugin that
- * overstays keeps the job: it and the findings are left to it. */
-static bool run(struct instance *i, void (*fn)(void *), const char *what, unsigned life_ms,
-                struct life_job job, struct life_job *ret_job, struct diag *d)
+/* Its log lines of level error are findings. */
+static void conclude(struct life_job *j, const char *what, struct diag *d)
 {
-    struct life_job *j = malloc(sizeof *j);
-    struct diag *own = calloc(1, sizeof *own);
+    size_t before = d->errors;
+    bool has_said_why = j->findings.errors > 0;
 
-    must(j && own);
-    *j = job;
-    j->d = i->findings = own;
-    if (!life_call(i->core->life, life_ms, fn, j)) {
-        diag_error(d, (struct diag_at){0}, "plugin.slow", "%s: %s() did not return in %u ms",
-                   i->name, what, life_ms);
-        return false;
+    diag_move(d, &j->findings);
+    if (j->status != MIG_OK && !has_said_why)
+        diag_error(d, (struct diag_at){0}, "plugin.refused", "%s: %s() failed with %d",
+                   j->instance->name, what, j->status);
+    j->has_failed = d->errors > before;
+}
+
+/* jobs[i] becomes NULL when the function overstays: it keeps the job, and the instance. false: one did. */
+static bool run(struct life_job **jobs, size_t count, void (*fn)(void *), const char *what,
+                unsigned life_ms, struct diag *d)
+{
+    struct life *life = count ? jobs[0]->instance->core->life : NULL;
+    size_t done = count ? life_call_each(life, life_ms, fn, (void *const *)jobs, count) : 0;
+
+    for (size_t i = 0; i < done; i++)
+        conclude(jobs[i], what, d);
+    if (done == count)
+        return true;
+    diag_error(d, (struct diag_at){0}, "plugin.slow", "%s: %s() did not return in %u ms",
+               jobs[done]->instance->name, what, life_ms);
+    jobs[done] = NULL;
+    return false;
+}
+
+/* The others have their turn all the same. */
+static void run_all(struct life_job **jobs, size_t count, void (*fn)(void *), const char *what,
+                    unsigned life_ms, struct diag *d)
+{
+    while (!run(jobs, count, fn, what, life_ms, d)) {
+        while (*jobs) {
+            jobs++;
+            count--;
+        }
+        jobs++;
+        count--;
     }
-    i->findings = NULL;
-    size_t errors = own->errors;
-    diag_move(d, own);
-    *ret_job = *j;
-    free(own);
-    free(j);
-    if (ret_job->status != MIG_OK && !errors)
-        diag_error(d, (struct diag_at){0}, "plugin.refused", "%s: %s() failed with %d", i->name,
-                   what, ret_job->status);
-    return ret_job->status == MIG_OK;
+}
+
+static struct life_job **jobs_new(struct instance *const *list, size_t count)
+{
+    struct life_job **jobs = calloc(count + 1, sizeof *jobs);
+
+    must(jobs);
+    for (size_t i = 0; i < count; i++) {
+        must(jobs[i] = calloc(1, sizeof *jobs[i]));
+        jobs[i]->instance = list[i];
+    }
+    return jobs;
+}
+
+static void jobs_free(struct life_job **jobs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(jobs[i]);
+    free(jobs);
 }
 
 static void unref_module(void *m)
@@ -166,42 +216,56 @@ static struct instance *instance_new(struct core *core, const struct instance_sp
     return i;
 }
 
-struct instance *factory_create(struct core *core, const struct instance_spec *s, struct module *m,
-                                struct diag *d)
+struct instance *factory_new(struct core *core, const struct instance_spec *s, struct module *m,
+                             struct diag *d)
 {
     const mig_plugin *p = module_plugin(m, s->plugin, s->at, d);
-    struct life_job job;
 
-    if (!p) {
-        module_unref(m);
-        return NULL;
+    if (p)
+        return instance_new(core, s, m, p);
+    module_unref(m);
+    return NULL;
+}
+
+void factory_create(struct instance **list, size_t count, unsigned life_ms, struct diag *d)
+{
+    struct life_job **jobs = jobs_new(list, count);
+
+    run_all(jobs, count, do_create, "create", life_ms, d);
+    for (size_t i = 0; i < count; i++) {
+        if (jobs[i] && jobs[i]->status == MIG_OK)
+            continue;
+        if (jobs[i])
+            instance_free(list[i]); /* otherwise create() still runs, and keeps it */
+        list[i] = NULL;
     }
-    struct instance *i = instance_new(core, s, m, p);
-    if (run(i, do_create, "create", s->life_ms, (struct life_job){.instance = i}, &job, d))
-        return i;
-    if (!i->findings)
-        instance_free(i); /* otherwise create() still runs, and keeps it */
-    return NULL;
+    jobs_free(jobs, count);
 }
 
-bool factory_start(struct instance *i, unsigned life_ms, struct diag *d)
+void factory_describe(struct instance *const *list, size_t count, unsigned life_ms,
+                      struct catalogue **ret, struct diag *d)
 {
-    struct life_job job;
+    struct life_job **jobs = jobs_new(list, count);
 
-    i->is_started = true;
-    return run(i, do_start, "start", life_ms, (struct life_job){.instance = i}, &job, d);
+    run_all(jobs, count, do_describe, "describe", life_ms, d);
+    for (size_t i = 0; i < count; i++) {
+        ret[i] = jobs[i] ? jobs[i]->catalogue : NULL;
+        if (jobs[i] && jobs[i]->has_failed) {
+            catalogue_free(ret[i]);
+            ret[i] = NULL;
+        }
+    }
+    jobs_free(jobs, count);
 }
 
-struct catalogue *factory_describe(struct instance *i, unsigned life_ms, struct diag *d)
+void factory_start(struct instance *const *list, size_t count, unsigned life_ms, struct diag *d)
 {
-    struct life_job job = {0};
-    size_t errors = d->errors;
+    struct life_job **jobs = jobs_new(list, count);
 
-    run(i, do_describe, "describe", life_ms, (struct life_job){.instance = i}, &job, d);
-    if (d->errors == errors)
-        return job.catalogue;
-    catalogue_free(job.catalogue);
-    return NULL;
+    for (size_t i = 1; i < count; i++)
+        jobs[i]->before = jobs[i - 1];
+    run(jobs, count, do_start, "start", life_ms, d);
+    jobs_free(jobs, count);
 }
 
 void factory_discard(struct instance *i)

@@ -47,7 +47,7 @@ struct instance {
     void (*module_unref)(void *module);
     struct core *core;
     bool may_control;      /* granted mig.control/1                         */
-    struct diag *findings; /* [life] while create() and describe() run      */
+    _Atomic(struct diag *) findings; /* [life] while create() and describe() run      */
     bool is_started;
     uint64_t max_concurrency, queue;
     struct pool_share share;

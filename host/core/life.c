@@ -6,14 +6,17 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* One thread that runs jobs. When a job overstays, the caller marks the thread as lost: it frees
- * itself if the job ever returns. */
+/* One thread that runs a row of jobs. When one of them overstays, the caller marks the thread as lost: it
+ * frees itself if the job ever returns. */
 struct worker {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     void (*fn)(void *arg);
-    void *arg;
-    bool has_job, is_done, is_lost, is_stopping;
+    void *const *args;
+    size_t count, at; /* at: of them have returned       */
+    unsigned limit_ms;
+    uint64_t due_ns; /* when the present one must return */
+    bool is_lost, is_stopping;
     pthread_t thread;
 };
 
@@ -33,23 +36,28 @@ static void worker_free(struct worker *w)
     free(w);
 }
 
+static void set_due(struct worker *w)
+{
+    w->due_ns = clock_now_ns() + (uint64_t)w->limit_ms * 1000000u;
+}
+
 static void *work(void *arg)
 {
     struct worker *w = arg;
 
     pthread_mutex_lock(&w->lock);
     while (!w->is_stopping && !w->is_lost) {
-        if (!w->has_job || w->is_done) {
+        if (w->at == w->count) {
             pthread_cond_wait(&w->changed, &w->lock);
             continue;
         }
+        set_due(w);
+        void *one = w->args[w->at];
         pthread_mutex_unlock(&w->lock);
-        w->fn(w->arg);
+        w->fn(one);
         pthread_mutex_lock(&w->lock);
-        w->is_done = true;
-        if (w->is_lost)
-            break;
-        pthread_cond_broadcast(&w->changed);
+        if (!w->is_lost && ++w->at == w->count)
+            pthread_cond_broadcast(&w->changed);
     }
     bool is_mine = w->is_lost;
     pthread_mutex_unlock(&w->lock);
@@ -106,36 +114,44 @@ void life_post(struct life *l, struct task *t)
     pthread_mutex_unlock(&l->lock);
 }
 
-static bool wait_done(struct worker *w, unsigned limit_ms)
+/* Each has its own time: when it is over, another one may be under way by then. */
+static void wait_for(struct worker *w)
 {
-    uint64_t at = clock_now_ns() + (uint64_t)limit_ms * 1000000u;
-
-    while (!w->is_done && wait_until(&w->changed, &w->lock, at))
-        ;
-    return w->is_done;
+    while (w->at < w->count)
+        if (!wait_until(&w->changed, &w->lock, w->due_ns) && w->at < w->count &&
+            clock_now_ns() >= w->due_ns)
+            return;
 }
 
-bool life_call(struct life *l, unsigned limit_ms, void (*fn)(void *arg), void *arg)
+size_t life_call_each(struct life *l, unsigned limit_ms, void (*fn)(void *arg), void *const *args,
+                      size_t count)
 {
     if (!l->worker)
         l->worker = worker_new();
     struct worker *w = l->worker;
     pthread_mutex_lock(&w->lock);
     w->fn = fn;
-    w->arg = arg;
-    w->has_job = true;
-    w->is_done = false;
+    w->args = args;
+    w->at = 0;
+    w->count = count;
+    w->limit_ms = limit_ms;
+    set_due(w);
     pthread_cond_broadcast(&w->changed);
-    bool is_done = wait_done(w, limit_ms);
-    w->has_job = false;
-    if (!is_done) {
+    wait_for(w);
+    size_t done = w->at;
+    if (done < count) {
         w->is_lost = true;
         pthread_cond_broadcast(&w->changed); /* it may not even have begun */
         pthread_detach(w->thread);
         l->worker = NULL;
     }
     pthread_mutex_unlock(&w->lock);
-    return is_done;
+    return done;
+}
+
+bool life_call(struct life *l, unsigned limit_ms, void (*fn)(void *arg), void *arg)
+{
+    return life_call_each(l, limit_ms, fn, &arg, 1) == 1;
 }
 
 void life_free(struct life *l)

@@ -21,4 +21,8 @@ void life_post(struct life *l, struct task *t);
 /* Job thread. Run fn(arg) and wait. false: it did not return within limit_ms; arg and
  * what it reaches must then live for ever. */
 bool life_call(struct life *l, unsigned limit_ms, void (*fn)(void *arg), void *arg);
+/* The same for each of them in order, limit_ms for each, without a change of threads between them. How many
+ * have returned: the one behind them did not. */
+size_t life_call_each(struct life *l, unsigned limit_ms, void (*fn)(void *arg), void *const *args,
+                      size_t count);
 #endif

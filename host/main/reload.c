@@ -114,7 +114,6 @@ static struct instance_spec spec_of(const struct build *b, const struct wanted *
         .max_concurrency = w->max_concurrency,
         .queue = w->queue,
         .drain_grace_ms = (uint64_t)b->settings->drain_grace_ms,
-        .life_ms = (unsigned)b->settings->life_timeout_ms,
         .may_control = may_control(b->settings, plugin),
     };
 }
@@ -171,11 +170,38 @@ static void make_instance(struct build *b, size_t n)
         module_unref(m);
         return;
     }
-    struct instance *i = factory_create(b->r->core, &spec, m, &b->d);
-    if (!i)
-        return;
-    b->instances[n] = i;
-    b->is_new[n] = true;
+    b->instances[n] = factory_new(b->r->core, &spec, m, &b->d);
+    b->is_new[n] = b->instances[n];
+}
+
+static unsigned life_ms_of(const struct build *b)
+{
+    return (unsigned)b->settings->life_timeout_ms;
+}
+
+/* The new ones; ret has room for all of the plan. */
+static size_t list_new(const struct build *b, struct instance **ret)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < b->plan->count; i++)
+        if (b->is_new[i])
+            ret[count++] = b->instances[i];
+    return count;
+}
+
+static void create_new(struct build *b)
+{
+    struct instance **list = calloc(b->plan->count + 1, sizeof *list);
+
+    must(list);
+    factory_create(list, list_new(b, list), life_ms_of(b), &b->d);
+    for (size_t i = 0, n = 0; i < b->plan->count; i++)
+        if (b->is_new[i]) {
+            b->instances[i] = list[n++];
+            b->is_new[i] = b->instances[i];
+        }
+    free(list);
 }
 
 static void describe(struct build *b)
@@ -183,14 +209,12 @@ static void describe(struct build *b)
     size_t n = b->plan->count;
     struct catalogue **list = calloc(n + 1, sizeof *list);
     size_t count = 0;
-    unsigned life_ms = (unsigned)b->settings->life_timeout_ms;
 
     must(list);
-    for (size_t i = 0; i < n; i++) {
-        struct catalogue *c = factory_describe(b->instances[i], life_ms, &b->d);
-        if (c)
-            list[count++] = c;
-    }
+    factory_describe(b->instances, n, life_ms_of(b), list, &b->d);
+    for (size_t i = 0; i < n; i++)
+        if (list[i])
+            list[count++] = list[i];
     b->gen = gen_new(b->r->core);
     gen_take_catalogues(b->gen, list, count, &b->d);
     if (!b->d.errors)
@@ -201,9 +225,11 @@ static void describe(struct build *b)
 
 static void start_new(struct build *b)
 {
-    for (size_t i = 0; i < b->plan->count && !b->d.errors; i++)
-        if (b->is_new[i])
-            factory_start(b->instances[i], (unsigned)b->settings->life_timeout_ms, &b->d);
+    struct instance **list = calloc(b->plan->count + 1, sizeof *list);
+
+    must(list);
+    factory_start(list, list_new(b, list), life_ms_of(b), &b->d);
+    free(list);
 }
 
 static void warn_of_mappings(struct build *b)
@@ -264,6 +290,7 @@ static void build_all(struct build *b)
     must(b->instances && b->is_new);
     for (size_t i = 0; i < b->plan->count; i++)
         make_instance(b, i);
+    create_new(b);
     if (!b->d.errors)
         describe(b);
     if (!b->d.errors && !b->ask.is_dry_run)
