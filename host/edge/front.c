@@ -3,46 +3,12 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "core/op.h"
-#include "edge/route.h"
 #include "edge/socket.h"
-#include "edge/tally.h"
+#include "edge/visit.h"
 #include "mig/sdk/status.h"
 
-enum { DEADLINE_SLACK_MS = 10000, KEEPALIVE_MS = 15000, SETTLE_MS = 1, MESSAGE_ID_MAX = 128 };
-enum { ARENA_LIMIT = 64 << 20 };
+enum { DEADLINE_SLACK_MS = 10000, MESSAGE_ID_MAX = 128 };
 enum { CREDIT_BYTES = 262144, CREDIT_FRAMES = 64 }; /* behind the queues of the calls within */
-
-/* What is over when the answer streams. */
-struct arrival {
-    struct gen *gen; /* pinned by the call; before that only good within one turn */
-    uint64_t gen_number;
-    const struct route *route;
-    /* Copies of what outlives the generation. */
-    void (*on_request)(void *self, void *data, mig_call ex, const mig_http_request *rq);
-    struct instance *instance;
-    mig_http_request request;
-    str params[ROUTE_PARAMS_MAX];
-    bool is_operator;   /* with the admin key, or on this machine */
-    bool is_restricted; /* may read what is its tenant's          */
-    bool is_refused;
-    mig_status refusal;
-    unsigned refusal_http;
-    const char *refusal_reason, *refusal_message;
-    str allow;
-};
-
-/* One request on its way: made when the head is there, used when the body is. */
-struct visit {
-    struct exchange *x;
-    struct arrival *in; /* NULL: the visit has settled */
-    struct principal *principal;
-    struct call *call;
-    struct tally tally;
-    struct timer keepalive; /* of event streams                            */
-    uint64_t sent_ms;       /* when the last bytes were given              */
-    bool is_released;       /* the plugin needs the request no more        */
-    struct manners manners; /* its message_id: of the answer, once there is a head */
-};
 
 static const struct front_config *config_of(const struct gen *g)
 {
@@ -158,70 +124,11 @@ static mig_status frame(struct call *c, str bytes)
 {
     struct visit *v = c->owner;
 
-    v->sent_ms = loop_now_ms(v->x->loop);
+    visit_sent(v);
     return manners_write(&v->manners, bytes);
 }
 
-/* --- streams that last: the request's memory goes, and what the answer needs of it moves ---------- */
-
-/* All of it, but for what moves itself. */
-static size_t settled_bytes(const struct visit *v)
-{
-    enum { SLACK = 64 }; /* alignment */
-    return sizeof *v + exchange_move_bytes(v->x) + principal_bytes(v->principal) +
-           manners_move_bytes(&v->manners) + SLACK;
-}
-
-static struct visit *settle(struct visit *v, struct arena *a)
-{
-    struct visit *to = arena_alloc(a, sizeof *to);
-    struct principal *p = to ? principal_copy(a, v->principal) : NULL;
-    struct exchange *x = p ? exchange_move(v->x, a) : NULL;
-
-    if (!x)
-        return NULL;
-    *to = *v;
-    x->owner = to;
-    to->x = x;
-    to->in = NULL;
-    to->principal = p;
-    manners_move(&to->manners, &v->manners, x, p);
-    if (to->tally.is_admin)
-        to->tally.remote = x->remote;
-    return to;
-}
-
-/* For its own timer, which is not running: where the visit is now. */
-static struct visit *settled(struct visit *v)
-{
-    if (!v->is_released || !v->in || !call_is_at_rest(v->call))
-        return v;
-    struct arena *a = arena_new_small(&v->x->loop->chunks, settled_bytes(v), ARENA_LIMIT);
-    struct visit *to = a ? settle(v, a) : NULL;
-
-    if (to)
-        call_move(to->call, a, to->principal, to);
-    else if (a)
-        arena_unref(a);
-    return to ? to : v;
-}
-
-/* --- event streams: a comment while nothing happens, for proxies that cut what is silent (MIG v0.1
- * 11.3) ------------------------------------------------------------------------------------------ */
-
-static void keep_alive(struct timer *t)
-{
-    struct visit *v = settled(container_of(t, struct visit, keepalive));
-    uint64_t now = loop_now_ms(v->x->loop), due = v->sent_ms + KEEPALIVE_MS;
-
-    if (now >= due) {
-        if (manners_write(&v->manners, S(": keepalive\n\n")) == MIG_E_GONE)
-            return;
-        due = now + KEEPALIVE_MS;
-        v->sent_ms = now;
-    }
-    loop_timer(v->x->loop, &v->keepalive, due - now, keep_alive);
-}
+/* --- heads of answers --------------------------------------------------------------------------- */
 
 static bool is_event_stream(const mig_header *h, uint32_t count)
 {
@@ -236,34 +143,15 @@ static mig_status give_head(struct visit *v, uint32_t status, const mig_header *
 {
     mig_status answer = manners_head(&v->manners, status, h, count);
 
-    if (answer == MIG_OK && is_event_stream(h, count)) {
-        v->sent_ms = loop_now_ms(v->x->loop);
-        loop_timer(v->x->loop, &v->keepalive, v->is_released ? SETTLE_MS : KEEPALIVE_MS,
-                   keep_alive);
-    }
+    if (answer == MIG_OK && is_event_stream(h, count))
+        visit_streams(v);
     return answer;
-}
-
-static void release(struct call *c)
-{
-    struct visit *v = c->owner;
-
-    v->is_released = true;
-    if (timer_is_running(&v->keepalive))
-        loop_timer(v->x->loop, &v->keepalive, SETTLE_MS, keep_alive);
 }
 
 static mig_status upgrade(struct call *c, const void *ws)
 {
     struct visit *v = c->owner;
     return socket_open(c, v->x, ws, &config_of(v->in->gen)->manners.cors);
-}
-
-static void forget(struct call *c)
-{
-    struct visit *v = c->owner;
-
-    timer_stop(&v->x->loop->timers, &v->keepalive);
 }
 
 /* Every answer carries MIG-Message-ID (MIG v0.1 2): the plugin's, the client's, or a new one. */
@@ -340,8 +228,8 @@ static const struct call_kind kind = {
     .frame = frame,
     .respond = respond,
     .upgrade = upgrade,
-    .release = release,
-    .free = forget,
+    .release = visit_release,
+    .free = visit_forget,
 };
 
 static void gone(struct exchange *x)
