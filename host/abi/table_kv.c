@@ -46,11 +46,11 @@ static struct kv_pending *begin(const mig_host *h, mig_call call, mig_kv_done do
     k->done = done;
     k->tag = tag;
     buf_init(&k->value, BUF_MAX);
-    const struct op_header *header = k->pending.call ? op_header_of(k->pending.call) : NULL;
+    struct op *op = k->pending.call ? op_of_call(k->pending.call) : NULL;
     const struct principal *p = k->pending.call ? k->pending.call->principal : NULL;
-    *space = (struct kv_space){.tenant = header ? header->tenant_id
-                                         : p    ? p->tenant
-                                                : S(""),
+    *space = (struct kv_space){.tenant = op  ? op->header.tenant_id
+                                         : p ? p->tenant
+                                             : S(""),
                                .plugin = str_of(i->plugin.id),
                                .provider = str_of(i->name)};
     return k;

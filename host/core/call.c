@@ -549,7 +549,7 @@ struct call *call_hold(struct core *core, struct instance *inst, mig_call h)
     atomic_fetch_add(&c->holds, 1);
     uint64_t word = atomic_load(&c->word);
     if (is_generation(word, h) && state_of(word) == CALL_OPEN &&
-        atomic_load_explicit(&c->instance, memory_order_relaxed) == inst)
+        atomic_load_explicit(&c->instance, memory_order_relaxed) == inst && !c->kind->is_the_hosts)
         return c;
     call_drop_any(c); /* our hold may have kept the home loop from freeing what was there */
     return NULL;

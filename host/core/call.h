@@ -68,6 +68,7 @@ struct call_kind {
     void (*release)(struct call *c);
     /* WebSockets: the path they were opened under. NULL otherwise. */
     str (*path)(const struct call *c);
+    bool is_the_hosts; /* plugins do nothing in its name: call_hold() says MIG_E_GONE */
 };
 
 /* One callback that waits for its turn on the strand. */
@@ -194,7 +195,7 @@ mig_status call_grant(struct core *core, struct instance *inst, mig_call h, uint
 bool call_is_cancelled(struct core *core, mig_call h);
 
 /* [any] Keep the slot of an open call alive for an operation; call_drop() on the home loop. NULL: the
- * call is not open (MIG_E_GONE) or belongs to another instance. */
+ * call is not open (MIG_E_GONE), belongs to another instance, or is of a kind that is the host's. */
 struct call *call_hold(struct core *core, struct instance *inst, mig_call h);
 void call_drop(struct call *c);
 /* [any] The same from wherever one is. */

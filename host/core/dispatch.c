@@ -23,12 +23,6 @@ const struct op_header *op_header_of(struct call *c)
     return op ? &op->header : s ? &s->rest.header : NULL;
 }
 
-const struct principal *op_principal_of(struct call *c)
-{
-    struct subscription *s = subscription_of(c);
-    return s ? s->rest.parent->principal : c->principal;
-}
-
 /* --- the answer --------------------------------------------------------------------------------- */
 
 static bool is_empty_object(str json)

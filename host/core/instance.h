@@ -46,7 +46,7 @@ struct instance {
     void *module;  /* abi/: kept loaded as long as this             */
     void (*module_unref)(void *module);
     struct core *core;
-    bool may_control;      /* granted mig.control/1                         */
+    bool may_control;                /* granted mig.control/1                         */
     _Atomic(struct diag *) findings; /* [life] while create() and describe() run      */
     bool is_started;
     uint64_t max_concurrency, queue;

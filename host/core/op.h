@@ -245,8 +245,6 @@ struct op *op_new(struct call *parent, struct arena *a, struct instance *instanc
 struct op *op_of_call(struct call *c);
 /* dispatch.c. Of such an op, or of a subscription; NULL: another kind of call. */
 const struct op_header *op_header_of(struct call *c);
-/* dispatch.c. Who may do what in its name; NULL: nobody has asked for it (a tick). */
-const struct principal *op_principal_of(struct call *c);
 /* For health/live checks and HEARTBEAT: 0..1, the fullest of the queues. */
 double core_load_factor(struct core *core, const struct gen *g);
 #endif

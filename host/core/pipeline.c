@@ -217,7 +217,7 @@ struct op *op_new(struct call *parent, struct arena *a, struct instance *instanc
     if (!op->gen)
         op->gen = op->pinned = gen_pin(gen_current(parent->core, parent->home), parent->home);
     op->arena = a;
-    op->principal = op_principal_of(parent);
+    op->principal = parent->principal;
     op->parent = parent;
     op->instance = instance;
     op->hops = parent->hops;
@@ -293,18 +293,15 @@ static const struct principal *system_principal(void)
     return &p;
 }
 
-static void inherit_header(struct op *op)
+static void inherit_header(struct op *op, const struct op *from)
 {
-    const struct op *from = op_of_call(op->parent);
-    const struct op_header *header = op_header_of(op->parent);
     char *id = arena_alloc(op->arena, ID_UUID);
 
     if (id)
         id_uuid7(id);
-    if (from)
+    if (from) {
         trace_nest(op, from);
-    if (header) {
-        op->header = *header;
+        op->header = from->header;
         op->header.idempotency_key = (str){NULL, 0};
     } else {
         op->header.tenant_id = op->principal->tenant.len ? op->principal->tenant : S("system");
@@ -330,7 +327,7 @@ void pipeline_invoke(struct call *parent, const struct nested_spec *spec)
     op->hops = parent->hops + 1;
     op->capability_in = arena_copy(a, spec->capability);
     op->payload = arena_copy(a, spec->payload);
-    inherit_header(op);
+    inherit_header(op, op_of_call(parent));
     op->task.run = run_nested;
     loop_defer(parent->home, &op->task);
 }

@@ -415,7 +415,8 @@ static void answer(struct call *c, const struct call_result *r)
     call_end_unseen(c);
 }
 
-const struct call_kind subscription_kind = {.name = "subscription", .answer = answer};
+const struct call_kind subscription_kind = {
+    .name = "subscription", .is_the_hosts = true, .answer = answer};
 
 static void cancel(struct call_child *child)
 {

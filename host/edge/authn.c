@@ -126,8 +126,6 @@ bool authn_begin(struct authn *a, const struct edge_policy *p, struct exchange *
     a->ask.home = x->loop;
     a->ask.arena = x->arena;
     a->ask.rules = p->rules;
-    a->ask.rules.issuer = arena_copy(x->arena, p->rules.issuer);
-    a->ask.rules.audience = arena_copy(x->arena, p->rules.audience);
     a->ask.rules_version = p->rules_version;
     if (!identity_verify(&a->ask))
         return false;

@@ -159,6 +159,15 @@ static bool copy_claims(struct identity_ask *a)
     return scopes && c->subject.ptr && c->tenant.ptr;
 }
 
+static void drop_scratch(struct identity_ask *a)
+{
+    if (a->scratch)
+        arena_unref(a->scratch);
+    if (a->pool)
+        arena_pool_deinit(a->pool);
+    free(a->pool);
+}
+
 static void verified(struct task *t)
 {
     struct identity_ask *a = container_of(t, struct identity_ask, task);
@@ -169,9 +178,7 @@ static void verified(struct task *t)
         a->reason = "memory";
     }
     jwks_unref(a->keys);
-    arena_unref(a->scratch);
-    arena_pool_deinit(a->pool);
-    free(a->pool);
+    drop_scratch(a);
     a->done(a);
 }
 
@@ -192,24 +199,25 @@ static void refuse(struct identity_ask *a)
     a->reason = "busy";
 }
 
+/* What a worker needs, and its generation may take away. false: no memory. */
+static bool pack(struct identity_ask *a)
+{
+    str *const texts[] = {&a->rules.issuer, &a->rules.audience};
+
+    a->pool = calloc(1, sizeof *a->pool);
+    a->scratch = a->pool ? arena_new(a->pool, ARENA_LIMIT) : NULL;
+    return a->scratch && arena_own(a->scratch, texts, countof(texts));
+}
+
 /* false: it is on its way to a worker. */
 static bool send_away(struct identity_ask *a, const struct jwks *keys)
 {
-    a->pool = calloc(1, sizeof *a->pool);
-    a->scratch = a->pool ? arena_new(a->pool, ARENA_LIMIT) : NULL;
-    if (!a->scratch) {
-        free(a->pool);
-        refuse(a);
-        return true;
-    }
     a->keys = jwks_ref(keys);
     a->task.run = verify;
-    if (pool_run(a->identity->core->pool, &a->identity->share, &a->task))
+    if (pack(a) && pool_run(a->identity->core->pool, &a->identity->share, &a->task))
         return false;
     jwks_unref(a->keys);
-    arena_unref(a->scratch);
-    arena_pool_deinit(a->pool);
-    free(a->pool);
+    drop_scratch(a);
     refuse(a);
     return true;
 }

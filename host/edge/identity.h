@@ -38,7 +38,7 @@ struct identity_ask {
     struct loop *home;
     struct arena *arena;
     str token;
-    struct jwt_rules rules; /* texts live in the arena or are copied by the asker */
+    struct jwt_rules rules; /* the generation's: good within the turn */
     uint64_t rules_version;
     void (*done)(struct identity_ask *ask); /* home loop, when identity_verify() said so */
 
