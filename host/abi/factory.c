@@ -264,8 +264,8 @@ void factory_start(struct instance *const *list, size_t count, unsigned life_ms,
 
     for (size_t i = 1; i < count; i++)
         jobs[i]->before = jobs[i - 1];
-    run(jobs, count, do_start, "start", life_ms, d);
-    jobs_free(jobs, count);
+    if (run(jobs, count, do_start, "start", life_ms, d))
+        jobs_free(jobs, count); /* otherwise one of them may still look at the one before it */
 }
 
 void factory_discard(struct instance *i)

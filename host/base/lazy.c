@@ -1,10 +1,11 @@
 #include "base/lazy.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
-bool lazy_open(struct lazy *l)
+static void look_up(struct lazy *l)
 {
     void *file = dlopen(l->file, RTLD_NOW | RTLD_LOCAL); // never closed
 
@@ -17,11 +18,18 @@ bool lazy_open(struct lazy *l)
         else
             memcpy(l->symbols[i].to, &symbol, sizeof symbol);
     }
-    return !l->why[0];
 }
 
-bool lazy_load(struct lazy *l, void (*load)(void))
+bool lazy_load(struct lazy *l, const char **ret_why)
 {
-    pthread_once(&l->once, load);
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of all: a load is rare */
+
+    pthread_mutex_lock(&lock);
+    if (!l->was_tried)
+        look_up(l);
+    l->was_tried = true;
+    pthread_mutex_unlock(&lock);
+    if (ret_why)
+        *ret_why = l->why;
     return !l->why[0];
 }

@@ -6,7 +6,6 @@
  * build. Whoever includes a face includes none of the library's headers behind it. */
 #ifndef BASE_LAZY_H
 #define BASE_LAZY_H
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -19,12 +18,13 @@ struct lazy {
     const char *file; /* "libssl.so.3"; functions of libraries that it needs count as its own */
     const struct lazy_symbol *symbols;
     size_t count;
-    pthread_once_t once;
-    char why[160]; /* what is missing; empty: nothing */
+
+    /* private */
+    bool was_tried;
+    char why[160];
 };
 
-/* true: every pointer is set. false: l->why; the same answer each time, nothing may be called. It stays. */
-bool lazy_load(struct lazy *l, void (*load)(void));
-/* For `load`, which runs once. true: nothing is missing. */
-bool lazy_open(struct lazy *l);
+/* true: every pointer is set. false: nothing may be called; *ret_why, when ret_why is not NULL, says what is
+ * missing. The same answer each time: what was loaded stays. */
+bool lazy_load(struct lazy *l, const char **ret_why);
 #endif

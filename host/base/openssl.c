@@ -12,17 +12,9 @@ static const struct lazy_symbol symbols[] = {
 #include "lazy/openssl_table.h"
 #undef F
 };
-static struct lazy library = {"libssl.so." TEXT(OPENSSL_SHLIB_VERSION), symbols, countof(symbols),
-                              PTHREAD_ONCE_INIT, ""};
-
-static void load(void)
-{
-    lazy_open(&library);
-}
+static struct lazy library = {"libssl.so." TEXT(OPENSSL_SHLIB_VERSION), symbols, countof(symbols)};
 
 bool openssl_load(const char **ret_why)
 {
-    if (ret_why)
-        *ret_why = library.why;
-    return lazy_load(&library, load);
+    return lazy_load(&library, ret_why);
 }

@@ -251,11 +251,12 @@ void call_lasts(struct call *c)
     timer_stop(&c->home->timers, &c->deadline);
 }
 
-/* A subscription holds its parent; whoever holds it beside looks at what is in the arena, or may. */
+/* A subscription holds its parent; whoever holds it beside (a frame that waits, a foreign thread) looks at what
+ * is in the arena, or may. */
 bool call_is_at_rest(const struct call *c)
 {
-    return c->is_lasting && !c->is_answered && !c->guests && !c->frames_out.first &&
-           !c->strand_is_running && !c->strand_queue.first && atomic_load(&c->holds) <= 1;
+    return c->is_lasting && !c->is_answered && !c->guests && !c->strand_is_running &&
+           !c->strand_queue.first && atomic_load(&c->holds) <= 1;
 }
 
 void call_move(struct call *c, struct arena *a, const struct principal *p, void *owner)

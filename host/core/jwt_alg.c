@@ -33,11 +33,11 @@ static EVP_MD *hashes[HASH_COUNT];
 static EVP_MAC *hmac;
 static const char *const hash_names[HASH_COUNT] = {"SHA256", "SHA384", "SHA512"};
 
-/* Once: an implicit fetch at each use doubles the price (dependencies.md 6.1, 6). */
+/* Once: an implicit fetch at each use doubles the price (dependencies.md 6.1, 6). Of the default providers,
+ * whatever a configuration file says. */
 static void fetch(void)
 {
-    OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG,
-                        NULL); // the default providers, whatever a file says
+    OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
     for (size_t i = 0; i < HASH_COUNT; i++)
         must(hashes[i] = EVP_MD_fetch(NULL, hash_names[i], NULL));
     must(hmac = EVP_MAC_fetch(NULL, "HMAC", NULL));

@@ -118,8 +118,7 @@ void life_post(struct life *l, struct task *t)
 static void wait_for(struct worker *w)
 {
     while (w->at < w->count)
-        if (!wait_until(&w->changed, &w->lock, w->due_ns) && w->at < w->count &&
-            clock_now_ns() >= w->due_ns)
+        if (!wait_until(&w->changed, &w->lock, w->due_ns) && clock_now_ns() >= w->due_ns)
             return;
 }
 

@@ -22,7 +22,7 @@ void life_post(struct life *l, struct task *t);
  * what it reaches must then live for ever. */
 bool life_call(struct life *l, unsigned limit_ms, void (*fn)(void *arg), void *arg);
 /* The same for each of them in order, limit_ms for each, without a change of threads between them. How many
- * have returned: the one behind them did not. */
+ * have returned; the one behind them did not, and what it reaches must live for ever. */
 size_t life_call_each(struct life *l, unsigned limit_ms, void (*fn)(void *arg), void *const *args,
                       size_t count);
 #endif

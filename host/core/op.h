@@ -241,6 +241,10 @@ struct nested_spec {
 void pipeline_invoke(struct call *parent, const struct nested_spec *spec);
 /* Home loop. An op in the name of parent, zeroed but for what parent and instance say. NULL: no memory. */
 struct op *op_new(struct call *parent, struct arena *a, struct instance *instance);
+/* Home loop. What a binding has submitted is what it does. */
+void op_take(struct op *op, const mig_submit *s);
+/* Home loop. Nothing of it is used any more; the hold on its parent is the caller's. */
+void op_free(struct op *op);
 /* dispatch.c. The op whose provider call this is; NULL: another kind of call. */
 struct op *op_of_call(struct call *c);
 /* dispatch.c. Of such an op, or of a subscription; NULL: another kind of call. */

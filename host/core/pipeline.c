@@ -7,7 +7,6 @@
 #include "base/log.h"
 #include "core/observe.h"
 #include "core/once.h"
-#include "core/rest.h"
 
 typedef mig_status (*stage_fn)(struct op *op);
 
@@ -234,7 +233,14 @@ void op_let_go(struct op *op)
     op->pinned = NULL;
 }
 
-void op_leave_rest(struct op *op)
+void op_take(struct op *op, const mig_submit *s)
+{
+    op->in = *s;
+    if (s->flags & MIG_SUBMIT_ALWAYS_FRAMES)
+        op->frames.style = STYLE_FRAMES;
+}
+
+void op_free(struct op *op)
 {
     op_let_go(op);
     op->parent->guests -= op->arena == op->parent->arena;
@@ -262,10 +268,10 @@ static struct op *op_of_submission(struct call *ex, struct instance *binding, co
 
     if (!op)
         return NULL;
-    op->in = *s;
+    op_take(op, s);
     if (!ex->is_lasting || own_texts(op))
         return op;
-    op_leave_rest(op);
+    op_free(op);
     return NULL;
 }
 
@@ -280,8 +286,6 @@ void pipeline_submit(struct call *ex, struct instance *binding, const mig_submit
         call_drop(ex);
         return;
     }
-    if (s->flags & MIG_SUBMIT_ALWAYS_FRAMES)
-        op->frames.style = STYLE_FRAMES;
     op->task.run = run_submitted;
     loop_defer(ex->home, &op->task);
 }
@@ -341,7 +345,7 @@ static void leave(struct task *t)
     struct call *parent = op->parent;
 
     frames_end(op);
-    op_leave_rest(op);
+    op_free(op);
     call_drop(parent);
 }
 

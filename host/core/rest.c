@@ -59,8 +59,8 @@ struct op *op_of_rest(const struct op_rest *r, struct arena *a)
     arena_ref(a);
     op->owns_arena = true;
     op->header = r->header;
-    op->in = (mig_submit){
-        .struct_size = sizeof op->in,
+    const mig_submit in = {
+        .struct_size = sizeof in,
         .operation = r->operation,
         .binding = r->binding,
         .target = r->target,
@@ -69,8 +69,7 @@ struct op *op_of_rest(const struct op_rest *r, struct arena *a)
         .tag = r->tag,
         .on_done = r->on_done,
     };
-    if (r->flags & MIG_SUBMIT_ALWAYS_FRAMES)
-        op->frames.style = STYLE_FRAMES;
+    op_take(op, &in);
     op->trace.has_parent = traceparent_parse(r->header.traceparent, &op->trace.parent);
     op->trace.state = r->tracestate;
     op->started_ns = r->started_ns;

@@ -22,8 +22,6 @@ struct op_rest op_rest_of(const struct op *op);
 size_t op_rest_bytes(const struct op_rest *r);
 /* Copies the texts. false: no memory. */
 bool op_rest_own(struct op_rest *r, struct arena *a);
-/* The op is over without an answer; its hold on the parent is the rest's. */
-void op_leave_rest(struct op *op);
 /* An open op that can be answered, in `a`, which must have the rest and is referenced; the hold on the
  * parent is the op's. NULL: no memory. */
 struct op *op_of_rest(const struct op_rest *r, struct arena *a);

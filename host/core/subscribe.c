@@ -197,7 +197,7 @@ mig_status stage_subscribe(struct op *op)
         observe_stream(op);
         s->rest.stream = op->stream;
         call_lasts(op->parent);
-        op_leave_rest(op); /* a subscription outlives many generations */
+        op_free(op); /* a subscription outlives many generations */
         subscription_begin(s);
         status = OP_WAITS;
     }

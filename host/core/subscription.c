@@ -56,7 +56,7 @@ static void taken(struct subscription *s)
         s->cursor = s->gap_to;
     }
     drop_offer(s);
-    s->state = IDLE;
+    s->state = SUBSCRIPTION_IDLE;
     pump(s);
 }
 
@@ -65,15 +65,15 @@ static void looked_at(struct task *t)
 {
     struct subscription *s = container_of(t, struct subscription, task);
 
-    if (s->state == ENDED) {
+    if (s->state == SUBSCRIPTION_ENDED) {
         drop_offer(s);
     } else if (s->status == MIG_E_AGAIN) {
-        s->state = BLOCKED; /* until the exchange has room */
+        s->state = SUBSCRIPTION_BLOCKED; /* until the exchange has room */
         s->was_blocked = true;
         if (s->has_room) /* by now: a strand on the pool takes its time */
             offer(s);
     } else if (s->status != MIG_OK) {
-        s->state = IDLE; /* what was offered is ours again */
+        s->state = SUBSCRIPTION_IDLE; /* what was offered is ours again */
         call_abort(s->call, CALL_CANCEL, &(struct call_result){.status = MIG_TIMEOUT});
     } else {
         taken(s);
@@ -98,7 +98,7 @@ static void run_offer(struct call *parent, struct strand_event *e)
 
 static void offer(struct subscription *s)
 {
-    s->state = OFFERED;
+    s->state = SUBSCRIPTION_OFFERED;
     s->has_room = false;
     atomic_fetch_add(&s->call->holds, 1); /* until looked_at() */
     s->ev_offer.run = run_offer;
@@ -110,7 +110,7 @@ static void room(struct call_child *child)
     struct subscription *s = container_of(child, struct subscription, child);
 
     s->has_room = true;
-    if (s->state == BLOCKED)
+    if (s->state == SUBSCRIPTION_BLOCKED)
         offer(s);
 }
 
@@ -264,7 +264,7 @@ static void go_on(struct timer *t)
 {
     struct subscription *s = container_of(t, struct replay, throttle)->s;
 
-    s->state = IDLE;
+    s->state = SUBSCRIPTION_IDLE;
     pump(s);
 }
 
@@ -282,7 +282,7 @@ static bool may_replay(struct subscription *s)
         r->tokens = rate;
     if (r->tokens >= 1)
         return true; /* offer_event() takes one */
-    s->state = THROTTLED;
+    s->state = SUBSCRIPTION_THROTTLED;
     loop_timer(loop_of(s), &r->throttle, 1000 / s->replay_rate + 1, go_on);
     return false;
 }
@@ -294,7 +294,7 @@ static void look_at_block(struct subscription *s)
 {
     const struct store_request *r = &s->replay->read;
 
-    s->state = IDLE;
+    s->state = SUBSCRIPTION_IDLE;
     s->replay->has_block = r->status == MIG_OK || r->count;
     if (!s->replay->has_block && r->status == MIG_INTERNAL && r->number > s->cursor) {
         log_error("event.damaged", F_STR("tenant", topic_tenant(s->topic)),
@@ -314,7 +314,7 @@ static void read_ended(struct store_request *r)
 {
     struct subscription *s = container_of(r, struct replay, read)->s;
 
-    if (s->state == ENDED) {
+    if (s->state == SUBSCRIPTION_ENDED) {
         store_read_done(r);
         end_replay(s);
     } else {
@@ -332,14 +332,14 @@ static void read_block(struct subscription *s)
 
     if (!r)
         return;
-    s->state = READING;
+    s->state = SUBSCRIPTION_READING;
     r->read = (struct store_request){.loop = loop_of(s), .done = read_ended};
     atomic_fetch_add(&s->call->holds, 1); /* until read_ended() */
     if (store_read(core_of(s)->store, &r->read, name, s->cursor, BLOCK_RECORDS, BLOCK_BYTES) ==
         MIG_OK)
         return;
     atomic_fetch_sub(&s->call->holds, 1);
-    s->state = THROTTLED; /* the store is busy: later */
+    s->state = SUBSCRIPTION_THROTTLED; /* the store is busy: later */
     loop_timer(loop_of(s), &r->throttle, 50, go_on);
 }
 
@@ -359,7 +359,7 @@ static struct event *next_of_block(struct subscription *s)
 
 static void pump(struct subscription *s)
 {
-    if (s->state != IDLE)
+    if (s->state != SUBSCRIPTION_IDLE)
         return;
     struct event *e = topic_next(s->topic, s->cursor, &s->range);
     bool is_gap = s->cursor + 1 < s->range.first;
@@ -394,9 +394,9 @@ static void wake(struct topic_reader *r)
 static void answer(struct call *c, const struct call_result *r)
 {
     struct subscription *s = c->owner;
-    bool is_offered = s->state == OFFERED, is_read = s->state == READING;
+    bool is_offered = s->state == SUBSCRIPTION_OFFERED, is_read = s->state == SUBSCRIPTION_READING;
 
-    s->state = ENDED;
+    s->state = SUBSCRIPTION_ENDED;
     topic_leave(s->topic, &s->reader);
     if (s->consumer)
         consumer_leave(core_of(s), s->consumer, call_handle(c));

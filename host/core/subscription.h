@@ -11,7 +11,14 @@
 #include "core/events.h"
 #include "core/rest.h"
 
-enum subscription_state { IDLE, OFFERED, BLOCKED, READING, THROTTLED, ENDED };
+enum subscription_state {
+    SUBSCRIPTION_IDLE,
+    SUBSCRIPTION_OFFERED,
+    SUBSCRIPTION_BLOCKED,
+    SUBSCRIPTION_READING,
+    SUBSCRIPTION_THROTTLED,
+    SUBSCRIPTION_ENDED
+};
 
 /* In the arena of its call. */
 struct subscription {

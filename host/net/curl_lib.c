@@ -2,6 +2,8 @@
 #include "base/check.h"
 #include "base/lazy.h"
 
+#include <pthread.h>
+
 static struct curl_lib library;
 
 static const struct lazy_symbol symbols[] = {
@@ -15,16 +17,18 @@ static const struct lazy_symbol symbols[] = {
     {"curl_slist_append", &library.slist_append},
     {"curl_slist_free_all", &library.slist_free_all},
 };
-static struct lazy lazy = {"libcurl.so.4", symbols, countof(symbols), PTHREAD_ONCE_INIT, ""};
+static struct lazy lazy = {"libcurl.so.4", symbols, countof(symbols)};
 static bool is_ready;
 
 static void load(void)
 {
-    is_ready = lazy_open(&lazy) && library.global_init(CURL_GLOBAL_ALL) == CURLE_OK;
+    is_ready = lazy_load(&lazy, NULL) && library.global_init(CURL_GLOBAL_ALL) == CURLE_OK;
 }
 
 const struct curl_lib *curl_lib(void)
 {
-    lazy_load(&lazy, load);
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, load);
     return is_ready ? &library : NULL;
 }

@@ -9,16 +9,9 @@ static const struct lazy_symbol symbols[] = {
 #include "lazy/sqlite_table.h"
 #undef F
 };
-static struct lazy library = {"libsqlite3.so.0", symbols, countof(symbols), PTHREAD_ONCE_INIT, ""};
-
-static void load(void)
-{
-    lazy_open(&library);
-}
+static struct lazy library = {"libsqlite3.so.0", symbols, countof(symbols)};
 
 bool sqlite_load(const char **ret_why)
 {
-    if (ret_why)
-        *ret_why = library.why;
-    return lazy_load(&library, load);
+    return lazy_load(&library, ret_why);
 }

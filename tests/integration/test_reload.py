@@ -360,8 +360,25 @@ def test_a_create_that_hangs_is_given_up(migd, plugins):
     r = d.http.reload()
     assert time.monotonic() - began < 1.2 * SLOW
     check_refused(d, r, "bad", "create", "200")
+    d.drop(plugins("bad", BAD_CREATE_FAILS=""), "behind.so")
+    check_refused(d, d.http.reload(), "bad", "200", "flux capacitor")  # the others have their turn
     d.remove("bad.so")
+    d.remove("behind.so")
     assert d.http.reload().status == 200
+
+
+def test_none_is_started_behind_one_that_fails(refuser, plugins):
+    names = [f"{n}.so" for n in ("one", "two", "three")]
+    for name in names:
+        ident = '"test.' + name[:-3] + '.get"'
+        refuser.drop(plugins("bad", "bad_" + name[:-3], BAD_START_FAILS="", BAD_ID=ident), name)
+    try:
+        r = refuser.http.reload()
+        check_refused(refuser, r, "one", "the database does not answer")
+        assert json.dumps(r.findings).count("the database") == 1
+    finally:
+        [refuser.remove(name) for name in names]
+    assert refuser.http.reload().status == 200
 
 
 def test_a_missing_manifest_is_refused(migd, plugins):

@@ -37,6 +37,10 @@ static void invoke(void *self, void *data, mig_call call, const mig_request *req
     finish_text(self, call, "{}");
 }
 
+#ifndef BAD_ID
+#define BAD_ID "test.bad.get"
+#endif
+
 #ifdef BAD_START_FAILS
 static mig_status start(void *self)
 {
@@ -56,7 +60,7 @@ static mig_status describe(void *self, const mig_registrar *reg)
     (void)self;
 
     c.struct_size = sizeof c;
-    c.id = "test.bad.get";
+    c.id = BAD_ID;
     c.version = "1.0.0";
     c.summary = "Bad.";
     c.modes = MIG_MODE_UNARY;

@@ -111,9 +111,64 @@ static void a_function_that_overstays_leaves_its_thread_behind(void **state)
     usleep(20000); /* it frees itself */
 }
 
+/* --- in a row ----------------------------------------------------------------------------------- */
+
+static size_t rows[2];
+
+static void take_30_ms(void *arg)
+{
+    note_thread(arg);
+    usleep(30000);
+}
+
+static void stay_at_the_second(void *arg)
+{
+    note_thread(arg);
+    if (*(int *)arg == 1)
+        stay(arg);
+}
+
+static void run_rows(struct task *t)
+{
+    struct job *j = container_of(t, struct job, task);
+    static int numbers[] = {0, 1, 2, 3};
+    static void *const args[] = {&numbers[0], &numbers[1], &numbers[2], &numbers[3]};
+
+    memset(threads, 0, sizeof threads);
+    rows[0] = life_call_each(j->l, 100, take_30_ms, args, 4);
+    rows[1] = life_call_each(j->l, 100, stay_at_the_second, args, 4);
+    sem_post(j->done);
+}
+
+static void each_of_a_row_has_its_own_time(void **state)
+{
+    struct life *l = life_new();
+    sem_t done;
+    struct job j = {{.run = run_rows}, l, &done, 0};
+
+    (void)state;
+    entered = left = 0;
+    sem_init(&hang, 0, 0);
+    sem_init(&done, 0, 0);
+    life_post(l, &j.task);
+    sem_wait(&done);
+    assert_int_equal(rows[0], 4); /* 120 ms in all */
+    for (int i = 1; i < 4; i++)
+        assert_true(pthread_equal(threads[0], threads[i]));
+    assert_int_equal(rows[1], 1);
+    assert_int_equal(entered, 1);
+    life_free(l);
+    sem_post(&hang);
+    for (int i = 0; i < 2000 && !left; i++)
+        usleep(1000);
+    assert_int_equal(left, 1);
+    usleep(20000); /* it frees itself */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {T(jobs_run_in_order), T(free_runs_what_waits),
-                                       T(a_function_that_overstays_leaves_its_thread_behind)};
+                                       T(a_function_that_overstays_leaves_its_thread_behind),
+                                       T(each_of_a_row_has_its_own_time)};
     return RUN(tests);
 }

@@ -391,6 +391,42 @@ static void a_binding_may_say_that_the_client_is_gone(void **state)
     on_both(gone_body);
 }
 
+static void name_body(void)
+{
+    subscribe("{}");
+    assert_non_null(call_find(w.core, b.op));
+    assert_null(call_hold(w.core, inst, b.op));
+    client_leaves();
+    assert_int_equal(b.dones, 1);
+}
+
+static void nothing_is_done_in_the_name_of_a_subscription(void **state)
+{
+    (void)state;
+    on_both(name_body);
+}
+
+static void rest_body(void)
+{
+    subscribe("{}");
+    assert_true(call_is_at_rest(ex));
+    call_hold(w.core, inst, call_handle(ex));
+    assert_false(call_is_at_rest(ex));
+    call_drop(ex);
+    struct op *guest = op_new(ex, ex->arena, inst);
+    assert_false(call_is_at_rest(ex));
+    op_free(guest);
+    assert_true(call_is_at_rest(ex));
+    client_leaves();
+    assert_int_equal(b.dones, 1);
+}
+
+static void an_exchange_rests_when_nothing_but_its_subscription_is_under_way(void **state)
+{
+    (void)state;
+    on_both(rest_body);
+}
+
 static void gap_body(void)
 {
     events_set_limits(w.core, &(struct event_limits){.max_per_topic = 2});
@@ -477,6 +513,8 @@ int main(void)
         T(a_slow_client_is_told_once_and_gets_all),
         T(room_that_comes_early_is_not_forgotten),
         T(a_client_may_leave_while_something_is_offered),
+        T(nothing_is_done_in_the_name_of_a_subscription),
+        T(an_exchange_rests_when_nothing_but_its_subscription_is_under_way),
         T(a_binding_may_say_that_the_client_is_gone),
         T(what_was_trimmed_is_a_gap),
         T(a_reader_keeps_its_topic),
