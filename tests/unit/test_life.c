@@ -123,7 +123,6 @@ static void take_30_ms(void *arg)
 
 static void stay_at_the_second(void *arg)
 {
-    note_thread(arg);
     if (*(int *)arg == 1)
         stay(arg);
 }
