@@ -45,6 +45,36 @@ static inline uint32_t specials(const char *p, bool with_others)
 }
 #endif
 
+/* How many bytes from the front are ASCII from `low` on, DEL not among them. */
+static inline size_t prefix_from(str s, signed char low)
+{
+    size_t i = 0;
+
+#ifdef __SSE2__
+    for (; i + WIDE <= s.len; i += WIDE) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(s.ptr + i));
+        __m128i below = _mm_cmplt_epi8(v, _mm_set1_epi8(low)); /* as signed: all beyond ASCII are */
+        __m128i bad = _mm_or_si128(below, _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7F)));
+        uint32_t found = (uint32_t)_mm_movemask_epi8(bad);
+        if (found)
+            return i + (size_t)__builtin_ctz(found);
+    }
+#endif
+    while (i < s.len && (signed char)s.ptr[i] >= low && s.ptr[i] != 0x7F)
+        i++;
+    return i;
+}
+
+size_t str_printable_prefix(str s)
+{
+    return prefix_from(s, ' ');
+}
+
+bool str_is_visible(str s, size_t max)
+{
+    return s.len <= max && prefix_from(s, '!') == s.len;
+}
+
 /* The bytes from i on, fewer than WIDE, by looking at the last WIDE. */
 static inline size_t plain_tail(str s, size_t i)
 {
@@ -228,34 +258,45 @@ static uint64_t hash_seed(void)
     return s;
 }
 
-/* Folded 64x64 multiply, as wyhash does it: fast on short keys, and the secret seed makes chosen
- * collisions impractical. */
+/* Folded 64x64 multiply, as wyhash does it: fast on short keys. */
 static inline uint64_t mix(uint64_t a, uint64_t b)
 {
     unsigned __int128 p = (unsigned __int128)a * b;
     return (uint64_t)p ^ (uint64_t)(p >> 64);
 }
 
+static inline uint64_t word(const char *p)
+{
+    uint64_t v;
+
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+/* The seed is in both factors: who could make one of them zero would have all before it forgotten. */
 uint64_t str_hash(str s)
 {
-    uint64_t h = hash_seed() ^ (s.len * 0xA0761D6478BD642Fu);
+    const uint64_t seed = hash_seed();
+    const uint64_t k = seed ^ 0xE7037ED1A0B428DBu, other_k = seed ^ 0x2D358DCCAA6C78A5u;
+    uint64_t h = seed ^ (s.len * 0xA0761D6478BD642Fu), other = h;
     const char *p = s.ptr;
     size_t n = s.len;
     uint64_t a = 0, b = 0;
 
-    for (; n > 16; n -= 16, p += 16) {
-        memcpy(&a, p, 8);
-        memcpy(&b, p + 8, 8);
-        h = mix(a ^ 0xE7037ED1A0B428DBu, b ^ h);
+    for (; n > 48; n -= 32, p += 32) { /* two that do not wait for each other */
+        h = mix(word(p) ^ k, word(p + 8) ^ h);
+        other = mix(word(p + 16) ^ other_k, word(p + 24) ^ other);
     }
-    a = b = 0;
+    h ^= s.len > 48 ? other : 0;
+    for (; n > 16; n -= 16, p += 16)
+        h = mix(word(p) ^ k, word(p + 8) ^ h);
     if (n >= 8) {
-        memcpy(&a, p, 8);
-        memcpy(&b, p + n - 8, 8);
+        a = word(p);
+        b = word(p + n - 8);
     } else if (n) {
         memcpy(&a, p, n);
     }
-    return mix(h ^ 0x8EBC6AF09C88C6E3u, mix(a ^ 0x589965CC75374CC3u, b ^ h));
+    return mix(h ^ 0x8EBC6AF09C88C6E3u, mix(a ^ seed ^ 0x589965CC75374CC3u, b ^ h));
 }
 
 bool str_eq_secret(str a, str b)
@@ -290,14 +331,6 @@ unsigned str_distance(str a, str b, unsigned max)
         }
     }
     return row[b.len] > max ? max + 1 : row[b.len];
-}
-
-bool str_is_visible(str s, size_t max)
-{
-    for (size_t i = 0; i < s.len; i++)
-        if ((unsigned char)s.ptr[i] < 0x21 || (unsigned char)s.ptr[i] > 0x7E)
-            return false;
-    return s.len <= max;
 }
 
 size_t str_utf8_sequence(str s)

@@ -77,6 +77,8 @@ unsigned str_distance(str a, str b, unsigned max);
 bool str_is_visible(str s, size_t max);
 /* Length of the well-formed sequence at the front (RFC 3629 section 4); 0: there is none. */
 size_t str_utf8_sequence(str s);
+/* How many bytes from the front are visible ASCII or spaces (0x20 to 0x7E). */
+size_t str_printable_prefix(str s);
 /* Is it valid UTF-8 (RFC 3629)? */
 bool str_is_utf8(str s);
 #endif

@@ -90,7 +90,7 @@ static void turn_into_http2(struct http1 *h)
 /* One request, or a part of it. true: there is more to do with what *data is now. */
 static bool feed_one(struct http1 *h, const char **data, size_t *len)
 {
-    llhttp_errno_t e = llhttp_execute(&h->parser, *data, *len);
+    llhttp_errno_t e = http1_execute(h, *data, *len);
 
     if (e == HPE_OK)
         return false;

@@ -2,7 +2,13 @@
 #include "net/http1.h"
 #include "net/tls_conn.h"
 
-enum { HEAD_FIRST = 1024, LINES_FIRST = 16, ARENA_SLACK = 64 << 20, BODY_FIRST = 16384 };
+enum {
+    HEAD_FIRST = 1024,
+    LINES_FIRST = 16,
+    ARENA_SLACK = 64 << 20,
+    BODY_FIRST = 16384,
+    LONG_RUN = 64
+};
 
 static struct http1 *http1_of(llhttp_t *p)
 {
@@ -96,6 +102,22 @@ static struct head_line *line_for_name(struct http1 *h)
     return l;
 }
 
+/* llhttp looks each byte up in a table, and a token is as long as all other lines together. Of a value
+ * that means nothing to llhttp it need not see more than the first byte and what follows the run of
+ * plain characters. true: the value behind the name that ended at `colon` is such a one. */
+static bool find_run(struct http1 *h, const struct head_line *l, const char *colon)
+{
+    if (l->name_len != 13 || colon == h->chunk_end ||
+        !str_eq((str){h->head.ptr + l->name, l->name_len}, S("authorization")))
+        return false;
+    const char *from = colon + 1;
+    while (from < h->chunk_end && *from == ' ')
+        from++;
+    size_t len = str_printable_prefix((str){from, (size_t)(h->chunk_end - from)});
+    h->run = len < LONG_RUN ? (str){0} : (str){from, len};
+    return len >= LONG_RUN;
+}
+
 static int on_field(llhttp_t *p, const char *at, size_t len)
 {
     struct http1 *h = http1_of(p);
@@ -109,7 +131,7 @@ static int on_field(llhttp_t *p, const char *at, size_t len)
         return fault;
     str_lower(h->head.ptr + from, len);
     l->name_len += (uint32_t)len;
-    return 0;
+    return find_run(h, l, at + len) ? HPE_PAUSED : 0;
 }
 
 static int on_value(llhttp_t *p, const char *at, size_t len)
@@ -117,6 +139,10 @@ static int on_value(llhttp_t *p, const char *at, size_t len)
     struct http1 *h = http1_of(p);
     struct head_line *l = &h->lines[h->line_count - 1];
 
+    if (h->run.ptr) { /* its first byte, see http1_execute() */
+        len = h->run.len;
+        h->run.ptr = NULL;
+    }
     if (!l->value)
         l->value = (uint32_t)h->head.len;
     l->value_len += (uint32_t)len;
@@ -266,6 +292,26 @@ static int on_complete(llhttp_t *p)
 
     h->x->body = (str){h->body, h->body_len};
     return HPE_PAUSED; /* one request at a time */
+}
+
+/* llhttp has seen a name and the colon: now the first byte of the value, so that it knows where it is,
+ * and then what is behind the run. */
+static llhttp_errno_t step_over(struct http1 *h)
+{
+    const char *at = llhttp_get_error_pos(&h->parser), *end = h->run.ptr + h->run.len;
+
+    llhttp_resume(&h->parser);
+    llhttp_errno_t e = llhttp_execute(&h->parser, at, (size_t)(h->run.ptr + 1 - at));
+    return e ? e : llhttp_execute(&h->parser, end, (size_t)(h->chunk_end - end));
+}
+
+llhttp_errno_t http1_execute(struct http1 *h, const char *data, size_t len)
+{
+    h->chunk_end = data + len;
+    llhttp_errno_t e = llhttp_execute(&h->parser, data, len);
+    while (e == HPE_PAUSED && h->run.ptr)
+        e = step_over(h);
+    return e;
 }
 
 void http1_parser_init(struct http1 *h)

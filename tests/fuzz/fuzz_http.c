@@ -1,5 +1,6 @@
 /* Any bytes from a client: no crash, bounded memory, and no request is served behind one that was refused.
- * http1.c as it is, on a connection without a socket (conn_stub.h). The first byte sets how the input is cut in pieces. */
+ * http1.c as it is, on a connection without a socket (conn_stub.h). The first byte sets how the input is cut in pieces;
+ * cut in single bytes it must be the same requests, and a refusal or none. */
 #include "base/check.h"
 #include "conn_stub.h"
 #include "net/http1.h"
@@ -17,6 +18,12 @@ static struct http_limits limits = {.max_body = 2000,
                                     .idle_ms = 1,
                                     .write_ms = 1};
 static unsigned requests, refusals;
+static uint64_t seen; /* all that was served, in a number */
+
+static void see(str s)
+{
+    seen = (seen ^ str_hash(s)) * 0x9E3779B97F4A7C15u;
+}
 
 /* --- the server ------------------------------------------------------------------------------------- */
 
@@ -41,6 +48,13 @@ static void on_request(struct exchange *x)
     struct arena *a = x->arena;
 
     requests++;
+    see(x->method);
+    see(x->target);
+    see(x->body);
+    for (uint32_t i = 0; i < x->header_count; i++) {
+        see(x->headers[i].name);
+        see(x->headers[i].value);
+    }
     must(x->body.len <= x->max_body);
     must(exchange_head(x, 200, NULL, 0) == MIG_OK);
     if (x->body.len % 2)
@@ -66,14 +80,16 @@ static str error_body(struct arena *a, unsigned status, str reason, str *ret_id)
 
 static const struct exchange_ops ops = {on_head, on_request, on_writable, on_writable, error_body};
 
-static void one_connection(struct net_loop *net, const uint8_t *data, size_t size)
+static uint64_t one_connection(struct net_loop *net, size_t step, const uint8_t *data, size_t size)
 {
     struct conn c = {.net = net};
 
+    seen = 0;
+    written = 0;
+    requests = refusals = 0;
     http1_start(&c);
     struct http1 *h = c.state;
-    size_t step = size ? (size_t)data[0] + 1 : 1;
-    for (size_t at = 1; at < size && !c.is_ending && !c.is_closed; at += step) {
+    for (size_t at = 0; at < size && !c.is_ending && !c.is_closed; at += step) {
         size_t n = size - at < step ? size - at : step;
         char *exact = malloc(n); /* a copy: reading behind it is found */
         must(exact);
@@ -88,6 +104,7 @@ static void one_connection(struct net_loop *net, const uint8_t *data, size_t siz
         must(h->head.len <= limits.max_header_bytes && h->body_cap <= 4 * 16384);
     conn_close(&c, NET_END_PEER);
     c.proto->dispose(&c);
+    return seen + refusals; /* which of two faults is found first may differ */
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -102,9 +119,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         list_init(&net.conns);
         loop.local[LOOP_NET] = &net;
     }
-    written = 0;
-    requests = refusals = 0;
-    one_connection(&net, data, size);
+    if (size == 0)
+        return 0;
+    uint64_t in_pieces = one_connection(&net, (size_t)data[0] * 4 + 1, data + 1, size - 1);
+    must(in_pieces == one_connection(&net, 1, data + 1, size - 1));
     must(loop.chunks.in_use == 0);
     return 0;
 }

@@ -26,6 +26,7 @@ static void say(struct exchange *x)
     text_add(&t, x->body);
     text_add(&t, S("] "));
     text_add(&t, exchange_header(x, S("x-a")));
+    text_add(&t, exchange_header(x, S("authorization")));
     assert_int_equal(exchange_head(x, 200, h, 1), MIG_OK);
     exchange_end(x, text_str(&t));
 }
@@ -168,6 +169,83 @@ static void byte_by_byte_is_the_same(void **state)
         put(c, (char[]){*p, 0});
     expect(c, "POST /b? [abcde] q");
     client_close(c);
+}
+
+/* A request with a token of this many bytes; returns where it ends. */
+static size_t token_request(char *to, size_t len, const char *behind)
+{
+    size_t n = (size_t)sprintf(to, "GET /t HTTP/1.1\r\nHost: x\r\nAuthorization:  Bearer ");
+
+    for (size_t i = 0; i < len; i++)
+        to[n++] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."[i % 65];
+    strcpy(to + n, behind);
+    return n;
+}
+
+static void a_long_token_comes_as_it_was_sent(void **state)
+{
+    static const size_t lens[] = {1, 55, 56, 57, 58, 90, 400};
+    char text[2000], again[2000], want[1000];
+
+    (void)state;
+    for (size_t i = 0; i < countof(lens); i++) {
+        size_t end = token_request(text, lens[i], " \r\nX-A: q\r\n\r\n");
+        size_t from = end - lens[i] - 7;
+        int n = sprintf(want, "GET /t? [] q%.*s", (int)(end - from), text + from);
+        struct client *c = client_open();
+        put(c, text);
+        expect(c, want);
+        sprintf(want, "Content-Length: %d\r\n", n);
+        assert_non_null(strstr(c->got, want)); /* and nothing behind it */
+        put(c, strcat(strcpy(again, text), text));
+        while (count(c, "GET /t? [] q") < 3)
+            assert_true(get(c, 5000));
+        client_close(c);
+    }
+    token_request(again, 90, "\r\n");
+    token_request(text, 90, "\r\nX-A: q\r\n");
+    strcat(strcat(text, strstr(again, "Auth")), "\r\n");
+    served(text, "GET /t? [] qBearer ABC"); /* twice in one head */
+}
+
+static void a_long_token_may_be_cut_anywhere(void **state)
+{
+    char text[2000], want[1000];
+    size_t end = token_request(text, 300, "\r\nX-A: q\r\n\r\n"), from = end - 307;
+    const size_t cuts[] = {from - 10, from - 3, from - 2, from - 1, from,    from + 1,
+                           from + 2,  from + 9, end - 65, end - 64, end - 1, end};
+
+    (void)state;
+    sprintf(want, "GET /t? [] q%.*s", (int)(end - from), text + from);
+    for (size_t i = 0; i < countof(cuts); i++) {
+        struct client *c = client_open();
+        put_bytes(c, text, cuts[i]);
+        usleep(3000);
+        put(c, text + cuts[i]);
+        expect(c, want);
+        client_close(c);
+    }
+}
+
+static void long_tokens_are_looked_at(void **state)
+{
+    static const char *const bad[] = {"\x01\r\n\r\n", "\x7F\r\n\r\n", "\rx\r\n\r\n",
+                                      "\r\n x\r\n\r\n", "\n\r\n"};
+    char text[4000];
+
+    (void)state;
+    for (size_t i = 0; i < countof(bad); i++) {
+        token_request(text, 300, bad[i]);
+        refused(text, "400");
+    }
+    size_t n = token_request(text, 300, "\r\n\r\n");
+    text[n - 100] = 0x7F;
+    refused(text, "400");
+    token_request(text, 300, "\r\n\r\n");
+    memcpy(strstr(text, ":  Bearer"), " :", 2);
+    refused(text, "400");
+    token_request(text, 3000, "\r\n\r\n");
+    refused(text, "431");
 }
 
 static void pipelined_requests_are_answered_in_order(void **state)
@@ -533,6 +611,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TH(serves_and_stays_open),
         TH(byte_by_byte_is_the_same),
+        TH(a_long_token_comes_as_it_was_sent),
+        TH(a_long_token_may_be_cut_anywhere),
+        TH(long_tokens_are_looked_at),
         TH(pipelined_requests_are_answered_in_order),
         TH(what_is_pipelined_waits_for_a_slow_answer),
         TH(a_client_that_leaves_is_reported),

@@ -113,6 +113,31 @@ static void hashes_agree_for_equal_slices_and_spread(void **state)
     assert_true(__builtin_popcount(used) > 16);
 }
 
+/* Each length: one bit more, one byte less, or two parts that change places, and it is another hash. */
+static void hashes_differ_for_what_is_nearly_equal(void **state)
+{
+    char text[200], swapped[200];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (char)(i * i + i / 16);
+    for (size_t len = 1; len <= sizeof text; len++) {
+        uint64_t h = str_hash((str){text, len});
+        assert_true(h != str_hash((str){text, len - 1}));
+        for (size_t bit = 0; bit < len * 8; bit++) {
+            text[bit / 8] ^= (char)(1 << bit % 8);
+            assert_true(h != str_hash((str){text, len}));
+            text[bit / 8] ^= (char)(1 << bit % 8);
+        }
+        for (size_t part = 8; part <= 32 && part * 2 <= len; part *= 2) {
+            memcpy(swapped, text, len);
+            memcpy(swapped, text + part, part);
+            memcpy(swapped + part, text, part);
+            assert_true(h != str_hash((str){swapped, len}));
+        }
+    }
+}
+
 static void secrets_compare_like_slices(void **state)
 {
     (void)state;
@@ -188,6 +213,29 @@ static void finds_what_json_escapes(void **state)
     }
 }
 
+/* Each byte, at each place of each length. */
+static void knows_what_is_visible(void **state)
+{
+    char text[40];
+
+    (void)state;
+    for (size_t len = 0; len <= sizeof text; len++) {
+        memset(text, '~', sizeof text);
+        assert_int_equal(str_printable_prefix((str){text, len}), len);
+        assert_true(str_is_visible((str){text, len}, len));
+        assert_true(len == 0 || !str_is_visible((str){text, len}, len - 1));
+        for (size_t at = 0; at < len; at++) {
+            for (int c = 0; c < 256; c++) {
+                text[at] = (char)c;
+                size_t want = c >= ' ' && c <= '~' ? len : at;
+                assert_int_equal(str_printable_prefix((str){text, len}), want);
+                assert_int_equal(str_is_visible((str){text, len}, len), c >= '!' && c <= '~');
+            }
+            text[at] = '~';
+        }
+    }
+}
+
 static void lowers_ascii_letters_alone(void **state)
 {
     (void)state;
@@ -206,6 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_what_json_escapes),
+        cmocka_unit_test(knows_what_is_visible),
         cmocka_unit_test(lowers_ascii_letters_alone),
         cmocka_unit_test(slices_compare_by_bytes),
         cmocka_unit_test(ascii_case_is_ignored_and_only_ascii),
@@ -214,6 +263,7 @@ int main(void)
         cmocka_unit_test(numbers_are_whole_texts_in_range),
         cmocka_unit_test(copies_end_with_nul),
         cmocka_unit_test(hashes_agree_for_equal_slices_and_spread),
+        cmocka_unit_test(hashes_differ_for_what_is_nearly_equal),
         cmocka_unit_test(secrets_compare_like_slices),
         cmocka_unit_test(distance_counts_edits_up_to_the_limit),
         cmocka_unit_test(only_rfc3629_is_utf8),
