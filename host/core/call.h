@@ -215,20 +215,16 @@ void call_half_close(struct call *c);
 /* Home loop: the call behind a handle, NULL when it is not open. */
 struct call *call_find(struct core *core, mig_call h);
 
-/* --- between call.c and call_stream.c ----------------------------------------------------------- */
-
 /* Where [pool] functions sleep until their call changes. */
 struct call_wait {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     _Atomic unsigned sleepers;
 };
+/* [any] */
 struct call_wait *call_wait_of(const struct call *c);
 /* [any] Let sleeping [pool] functions of this call look again. */
 void call_wake(struct call *c);
-void call_frames_drop(struct call *c);
-void call_frames_are_out(struct call *c);
-void call_messages_free(struct call *c);
 
 /* [any] Give the bytes back once the present host function has returned. */
 void payload_release_later(struct core *core, const mig_payload *p);

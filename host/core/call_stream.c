@@ -2,7 +2,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/wait.h"
-#include "core/call.h"
+#include "core/call_parts.h"
 #include "core/core.h"
 
 #include <stdlib.h>
