@@ -1,5 +1,6 @@
 #include "main/daemon.h"
 #include "base/clock.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,9 +59,29 @@ void daemon_fork(const struct daemon_files *f)
     setenv("MIGD_DAEMON", "1", 1);
 }
 
+/* sd_notify(3), without the library: a datagram to the socket that systemd names. */
+static void notify_systemd(const char *text)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+    if (!path || strlen(path) >= sizeof a.sun_path)
+        return;
+    memcpy(a.sun_path, path, strlen(path) + 1);
+    if (a.sun_path[0] == '@')
+        a.sun_path[0] = 0;
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+    if (fd >= 0 && sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&a, len) < 0)
+        log_warn("systemd.notify", F_Z("error", strerror(errno)));
+    if (fd >= 0)
+        close(fd);
+}
+
 /* Output goes to the log file once the parent has seen everything that a failed start prints. */
 void daemon_ready(void)
 {
+    notify_systemd("READY=1");
     if (ready_pipe < 0)
         return;
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -71,6 +94,11 @@ void daemon_ready(void)
         return; /* the parent is gone: nobody to tell */
     close(ready_pipe);
     ready_pipe = -1;
+}
+
+void daemon_stopping(void)
+{
+    notify_systemd("STOPPING=1");
 }
 
 /* --- PID file ----------------------------------------------------------------------------------- */

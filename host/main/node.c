@@ -2,16 +2,8 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "core/accounts.h"
 #include "core/audit.h"
-#include "core/connections.h"
-#include "core/consumers.h"
-#include "core/events.h"
-#include "core/idem.h"
-#include "core/quota.h"
 #include "core/schemas.h"
-#include "core/sessions.h"
-#include "core/subscription.h"
 #include "core/usage.h"
 #include "edge/access_writer.h"
 #include "edge/front.h"
@@ -22,7 +14,6 @@
 #include "main/findings.h"
 #include "main/keys.h"
 #include "main/logwriter.h"
-#include "main/registries.h"
 #include "main/telemetry.h"
 #include "main/verbs.h"
 #include "main/watch.h"
@@ -33,11 +24,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-enum { STOP_LOOK_MS = 10, RETIRE_MS = 3000, REDESCRIBE_MS = 100, SESSION_LOOK_MS = 500 };
+enum { REDESCRIBE_MS = 100 };
 
 static struct node *the_node; /* for control_verb(), which knows only the core */
 
@@ -112,25 +101,6 @@ static void listen_here(struct loop *l, uint64_t v)
 
 /* --- ready -------------------------------------------------------------------------------------- */
 
-/* sd_notify(3), without the library: a datagram to the socket that systemd names. */
-static void notify_systemd(const char *text)
-{
-    const char *path = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-
-    if (!path || strlen(path) >= sizeof a.sun_path)
-        return;
-    memcpy(a.sun_path, path, strlen(path) + 1);
-    if (a.sun_path[0] == '@')
-        a.sun_path[0] = 0;
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
-    if (fd >= 0 && sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&a, len) < 0)
-        log_warn("systemd.notify", F_Z("error", strerror(errno)));
-    if (fd >= 0)
-        close(fd);
-}
-
 /* The folders to watch, and whether to, may have changed. */
 static void look_again(void *arg)
 {
@@ -165,7 +135,6 @@ static void first_generation(void *arg, bool is_ok, str json, const struct diag 
              F_Z("audit", s->audit_log_path ? s->audit_log_path : "off"),
              F_Z("metrics", s->is_metrics ? "on" : "off"),
              F_MS("start_ms", (double)(clock_wall_ms() - n->started_ms)));
-    notify_systemd("READY=1");
     daemon_ready();
 }
 
@@ -207,137 +176,10 @@ static void signals_start(struct node *n)
     }
 }
 
-static void signals_close(struct node *n)
+void node_signals_close(struct node *n)
 {
     for (size_t i = 0; i < countof(watched_signals); i++)
         uv_close((uv_handle_t *)&n->signals[i], NULL);
-}
-
-/* --- stop --------------------------------------------------------------------------------------- */
-
-static const struct call_result stopping = {.status = MIG_UNAVAILABLE,
-                                            .message = S("the gateway is stopping"),
-                                            .details = S("{\"reason\":\"stopping\"}")};
-
-static bool is_subscription(struct call *c, void *arg)
-{
-    (void)arg;
-    return subscription_of(c) != NULL;
-}
-
-static bool is_operation(struct call *c, void *arg)
-{
-    (void)arg;
-    return op_header_of(c) != NULL;
-}
-
-static void drain_here(struct loop *l, uint64_t v)
-{
-    struct node *n = (struct node *)(uintptr_t)v;
-    struct node_loop *nl = &n->per_loop[l->index];
-
-    for (size_t i = 0; i < LISTENERS; i++) {
-        if (nl->listeners[i])
-            listener_stop(nl->listeners[i]);
-        nl->listeners[i] = NULL;
-    }
-    net_drain(nl->net);
-    call_table_abort(n->core->per_loop[l->index].calls, is_subscription, NULL, &stopping);
-    loop_drain(l);
-}
-
-static void abort_here(struct loop *l, uint64_t v)
-{
-    struct node *n = (struct node *)(uintptr_t)v;
-
-    struct call_table *calls = n->core->per_loop[l->index].calls;
-
-    call_table_abort(calls, is_operation, NULL, &stopping); /* then streams get terminal frames */
-    loop_drain(l);
-    call_table_abort(calls, NULL, NULL, &stopping);
-    loop_drain(l);
-    net_close_all(n->nets[l->index]);
-}
-
-static size_t connections(const struct node *n)
-{
-    size_t sum = 0;
-
-    for (size_t i = 0; i < n->loop_count; i++)
-        sum += net_connections(n->nets[i]);
-    return sum;
-}
-
-static void on_all(struct node *n, void (*fn)(struct loop *l, uint64_t v))
-{
-    for (size_t i = 0; i < n->loop_count; i++)
-        loop_post_fn(n->loops[i], fn, (uintptr_t)n);
-}
-
-static void look(struct node *n, void (*fn)(struct timer *t))
-{
-    loop_timer(n->control, &n->stop_timer, STOP_LOOK_MS, fn);
-}
-
-static void stop_loops(void *arg)
-{
-    struct node *n = arg;
-
-    for (size_t i = 0; i < n->loop_count; i++)
-        loop_stop(n->loops[i]);
-    signals_close(n);
-    loop_stop(n->control);
-}
-
-static void wait_retired(struct timer *t)
-{
-    struct node *n = container_of(t, struct node, stop_timer);
-    bool is_over = loop_now_ms(n->control) >= n->stop_ms;
-
-    if (!is_over && (core_draining(n->core) || !list_is_empty(&n->core->gens))) {
-        look(n, wait_retired);
-        return;
-    }
-    n->is_forced = is_over || n->core->abandoned;
-    if (n->is_forced)
-        log_warn("stop.forced", F_U64("draining", core_draining(n->core)),
-                 F_U64("abandoned", n->core->abandoned));
-    if (n->is_forced)
-        stop_loops(n); /* a fetch of keys may hang too */
-    else
-        keys_close(n->core, stop_loops, n);
-}
-
-static void wait_connections(struct timer *t)
-{
-    struct node *n = container_of(t, struct node, stop_timer);
-    bool is_over = loop_now_ms(n->control) >= n->stop_ms;
-
-    if (!is_over && (connections(n) || reload_is_busy(n->reloader))) {
-        look(n, wait_connections);
-        return;
-    }
-    on_all(n, abort_here);
-    gen_retire_last(n->core);
-    n->stop_ms = loop_now_ms(n->control) + RETIRE_MS;
-    look(n, wait_retired);
-}
-
-void node_stop(struct node *n, int exit_code)
-{
-    if (atomic_exchange(&n->core->is_stopping, true))
-        return;
-    const struct settings *s = reload_settings(n->reloader);
-    n->exit_code = exit_code;
-    log_info("migd.stopping", F_U64("connections", connections(n)));
-    notify_systemd("STOPPING=1");
-    watch_free(n->watch);
-    n->watch = NULL;
-    timer_stop(&n->control->timers, &n->redescribe);
-    timer_stop(&n->control->timers, &n->session_look);
-    n->stop_ms = loop_now_ms(n->control) + (uint64_t)(s ? s->stop_timeout_ms : 0);
-    on_all(n, drain_here);
-    look(n, wait_connections);
 }
 
 /* --- the whole ---------------------------------------------------------------------------------- */
@@ -367,50 +209,6 @@ static bool schema_text(struct core *core, str uri, str *ret_text)
     return schemas_find(reload_schemas_building(node_of(core)->reloader), uri, ret_text);
 }
 
-/* --- sessions that miss their heartbeats -------------------------------------------------------- */
-
-struct silence {
-    struct task task;
-    struct node *node;
-    str tenant, session;
-    char text[];
-};
-
-static void end_session_here(struct task *t)
-{
-    struct silence *s = container_of(t, struct silence, task);
-
-    connections_end_session(s->node->core, loop_current(), s->tenant, s->session);
-    free(s);
-}
-
-static void session_missing(void *arg, str tenant, str id)
-{
-    struct node *n = arg;
-
-    log_info("session.missing", F_STR("tenant", tenant), F_STR("session", id));
-    if (!reload_settings(n->reloader) || !n->core->current->policy.closes_missed)
-        return;
-    for (size_t i = 0; i < n->loop_count; i++) {
-        struct silence *s = malloc(sizeof *s + tenant.len + id.len);
-        must(s);
-        *s = (struct silence){.task.run = end_session_here, .node = n};
-        s->tenant = (str){memcpy(s->text, tenant.ptr, tenant.len), tenant.len};
-        s->session = (str){memcpy(s->text + tenant.len, id.ptr, id.len), id.len};
-        loop_post(n->loops[i], &s->task);
-    }
-}
-
-static void look_at_sessions(struct timer *t)
-{
-    struct node *n = container_of(t, struct node, session_look);
-
-    if (n->core->current)
-        sessions_sweep(n->core->sessions, n->core->current->policy.missed_limit,
-                       clock_now_ns() / 1000000, session_missing, n);
-    loop_timer(n->control, t, SESSION_LOOK_MS, look_at_sessions);
-}
-
 static char *state_dir(const struct settings *s)
 {
     const char *systemd = getenv("STATE_DIRECTORY"), *home = getenv("HOME");
@@ -422,65 +220,6 @@ static char *state_dir(const struct settings *s)
         return strdup("/var/lib/migd");
     must(asprintf(&dir, "%s/.local/state/migd", home ? home : "/tmp") >= 0);
     return dir;
-}
-
-static struct store *open_store(const struct settings *s, struct diag *d)
-{
-    struct store_settings how = STORE_DEFAULTS;
-
-    how.dir = s->data_dir;
-    how.fsync = !strcmp(s->event_fsync, "always")  ? STORE_FSYNC_ALWAYS
-                : !strcmp(s->event_fsync, "never") ? STORE_FSYNC_NEVER
-                                                   : STORE_FSYNC_INTERVAL;
-    return s->data_dir ? store_open_sqlite(&how, d) : store_open_memory(&how, d);
-}
-
-/* Idempotent results in memory need no copy in a store that is memory itself. */
-static bool open_idem(struct node *n, bool is_kept, struct diag *d)
-{
-    return idem_open(&n->core->idem, is_kept ? n->store : NULL, clock_wall_ms(), d);
-}
-
-/* What the node knew when it stopped. */
-static bool load_data(struct node *n, const struct settings *s)
-{
-    struct core *core = n->core;
-    struct diag d;
-
-    diag_init(&d);
-    core->store = n->store;
-    bool is_ok = events_open(core, &d) && consumers_open(core, &d) && quota_open(core, &d) &&
-                 usage_open(core, &d) && accounts_open(core, &d) &&
-                 open_idem(n, s->data_dir != NULL, &d);
-    if (!is_ok)
-        findings_print(&d, stderr);
-    diag_deinit(&d);
-    return is_ok;
-}
-
-/* What operators registered. */
-static bool load_registries(struct node *n, const struct settings *s)
-{
-    struct diag d;
-
-    diag_init(&d);
-    bool is_ok = registries_load(n, s, &d);
-    if (!is_ok)
-        findings_print(&d, stderr);
-    diag_deinit(&d);
-    return is_ok;
-}
-
-static void close_data(struct node *n)
-{
-    struct core *core = n->core;
-
-    store_close(n->store);
-    core->store = n->store = NULL;
-    accounts_close(core);
-    idem_close(core->idem);
-    events_close(core);
-    consumers_close(core);
 }
 
 static bool listen_on(struct node *n, size_t which, const char *addr, bool is_tls, char error[160])
@@ -501,7 +240,7 @@ static bool open_all(struct node *n, const struct settings *s)
     struct diag d;
 
     diag_init(&d);
-    n->store = open_store(s, &d);
+    n->store = node_open_store(s, &d);
     findings_print(&d, stderr);
     diag_deinit(&d);
     if (!n->store)
@@ -540,7 +279,7 @@ static void free_core(struct node *n)
 {
     struct kv_store *kv = n->core->kv;
 
-    close_data(n);
+    node_close_data(n);
     core_free(n->core);
     kv_free(kv);
 }
@@ -611,11 +350,11 @@ static bool prepare(struct node *n, const struct settings *s)
         return false;
     make_loops(n);
     make_core(n, s);
-    if (!telemetry_start(n, s) || !load_data(n, s) || !keys_open(n->core, s))
+    if (!telemetry_start(n, s) || !node_load_data(n, s) || !keys_open(n->core, s))
         return false;
     n->reloader = reloader_new(n->core, n->modules, &n->src);
     reloader_on_adopted(n->reloader, look_again, n);
-    return load_registries(n, s);
+    return node_load_registries(n, s);
 }
 
 int node_run(const struct settings_source *src, const struct settings *s, bool *ret_is_forced)
@@ -629,7 +368,7 @@ int node_run(const struct settings_source *src, const struct settings *s, bool *
         give_up(&n);
         return 1;
     }
-    loop_timer(n.control, &n.session_look, SESSION_LOOK_MS, look_at_sessions);
+    node_watch_sessions(&n);
     signals_start(&n);
     start_loops(&n);
     reload_ask(n.reloader, &(struct reload_ask){0}, first_generation, &n);

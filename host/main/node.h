@@ -48,11 +48,23 @@ struct node {
  * still run on threads of ours, so the process must end without clean-up. */
 int node_run(const struct settings_source *src, const struct settings *s, bool *ret_is_forced);
 
-/* Control thread. */
+/* Control thread. node_stop.c */
 void node_stop(struct node *n, int exit_code);
 /* control.c: what mig.control/1 can do. */
 void control_verb(struct core *core, const struct principal *who, str verb, str args,
                   void (*done)(void *arg, mig_status status, str json, str message, str details),
                   void *arg);
 struct node *node_of(struct core *core);
+
+/* --- between node.c, node_stop.c, node_data.c and node_sessions.c; before the loops run, or on control --- */
+
+void node_signals_close(struct node *n);
+/* NULL, and findings: it cannot be opened. */
+struct store *node_open_store(const struct settings *s, struct diag *d);
+/* What the node knew when it stopped, and what operators registered. false: it was printed why. */
+bool node_load_data(struct node *n, const struct settings *s);
+bool node_load_registries(struct node *n, const struct settings *s);
+void node_close_data(struct node *n);
+/* From now on sessions that miss their heartbeats are missed. */
+void node_watch_sessions(struct node *n);
 #endif
