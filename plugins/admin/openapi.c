@@ -29,7 +29,7 @@ static const struct document documents[] = {
 static void on_request(void *self, void *data, mig_call ex, const mig_http_request *rq)
 {
     const struct document *d = data;
-    struct admin *a = self;
+    const struct verb_site *a = self;
     mig_header type = {mig_s("Content-Type"), mig_s("application/yaml")};
     mig_payload p = {{d->begin, (size_t)(d->end - d->begin)}, NULL, NULL};
 
