@@ -1,6 +1,7 @@
 /* Topics and consumers as Prometheus text. The first max_series topics have their names, by the order of
  * their first events, so that no counter ever goes back; the others are summed. */
 #include "base/check.h"
+#include "base/prom.h"
 #include "core/consumers.h"
 #include "core/core.h"
 #include "core/events_own.h"
@@ -66,13 +67,16 @@ static void look_at_topic(void *arg, struct topic *t, struct stripe *s)
 static void text_counter(const struct rows *r, const char *name, const char *help,
                          uint64_t (*of)(const struct topic_counts *n), struct buf *out)
 {
-    buf_addf(out, "# HELP mig_gateway_%s %s\n# TYPE mig_gateway_%s counter\n", name, help, name);
-    for (size_t i = 0; i < r->count; i++)
-        buf_addf(out, "mig_gateway_%s{tenant=\"%s\",topic=\"%s\"} %llu\n", name, r->list[i].tenant,
-                 r->list[i].topic, (unsigned long long)of(&r->list[i].n));
+    static const struct prom_label others[] = {{"tenant", S("other")}, {"topic", S("other")}};
+
+    prom_family(out, name, "counter", help);
+    for (size_t i = 0; i < r->count; i++) {
+        const struct prom_label labels[] = {{"tenant", str_of(r->list[i].tenant)},
+                                            {"topic", str_of(r->list[i].topic)}};
+        prom_sample(out, name, labels, countof(labels), (int64_t)of(&r->list[i].n));
+    }
     if (r->has_others)
-        buf_addf(out, "mig_gateway_%s{tenant=\"other\",topic=\"other\"} %llu\n", name,
-                 (unsigned long long)of(&r->others));
+        prom_sample(out, name, others, countof(others), (int64_t)of(&r->others));
 }
 
 static uint64_t published(const struct topic_counts *n)
@@ -110,16 +114,16 @@ static void text_lag(struct core *core, size_t max, struct buf *out)
     struct rows r = {.max = max};
 
     consumers_each(core, look_at_consumer, &r);
-    buf_addz(out, "# HELP mig_gateway_event_lag Events that a consumer has not been given yet.\n"
-                  "# TYPE mig_gateway_event_lag gauge\n");
+    prom_family(out, "mig_gateway_event_lag", "gauge",
+                "Events that a consumer has not been given yet.");
     for (size_t i = 0; i < r.count; i++) {
         const struct row *row = &r.list[i];
         uint64_t last = topic_last(core, str_of(row->tenant), str_of(row->topic));
-        buf_addf(out, "mig_gateway_event_lag{tenant=\"%s\",topic=\"%s\",consumer=", row->tenant,
-                 row->topic);
-        buf_add_json(out, str_of(row->consumer)); // has neither quotes nor backslashes
-        buf_addf(out, "} %llu\n",
-                 (unsigned long long)(last > row->position ? last - row->position : 0));
+        const struct prom_label labels[] = {{"tenant", str_of(row->tenant)},
+                                            {"topic", str_of(row->topic)},
+                                            {"consumer", str_of(row->consumer)}};
+        prom_sample(out, "mig_gateway_event_lag", labels, countof(labels),
+                    last > row->position ? (int64_t)(last - row->position) : 0);
     }
     free_rows(&r);
 }
@@ -131,21 +135,17 @@ void events_text(struct core *core, size_t max_series, struct buf *out)
     if (!core->events)
         return;
     events_each(core, look_at_topic, &r);
-    text_counter(&r, "events_published_total", "Events accepted since the start.", published, out);
-    text_counter(&r, "events_delivered_total", "Events handed to subscribers, each one once.",
-                 delivered, out);
-    text_counter(&r, "events_replayed_total", "Those of them that were there before.", replayed,
-                 out);
+    text_counter(&r, "mig_gateway_events_published_total", "Events accepted since the start.",
+                 published, out);
+    text_counter(&r, "mig_gateway_events_delivered_total",
+                 "Events handed to subscribers, each one once.", delivered, out);
+    text_counter(&r, "mig_gateway_events_replayed_total", "Those of them that were there before.",
+                 replayed, out);
     text_lag(core, max_series, out);
-    buf_addf(out,
-             "# HELP mig_gateway_topics Topics that are known.\n"
-             "# TYPE mig_gateway_topics gauge\n"
-             "mig_gateway_topics %llu\n",
-             (unsigned long long)atomic_load(&core->events->count));
-    buf_addf(out,
-             "# HELP mig_gateway_pending_acks Accepted and not yet acknowledged.\n"
-             "# TYPE mig_gateway_pending_acks gauge\n"
-             "mig_gateway_pending_acks{queue=\"events\"} %llu\n",
-             (unsigned long long)r.pending);
+    prom_one(out, "mig_gateway_topics", "gauge", "Topics that are known.",
+             atomic_load(&core->events->count));
+    const struct prom_label queue = {"queue", S("events")};
+    prom_family(out, "mig_gateway_pending_acks", "gauge", "Accepted and not yet acknowledged.");
+    prom_sample(out, "mig_gateway_pending_acks", &queue, 1, (int64_t)r.pending);
     free_rows(&r);
 }

@@ -1,12 +1,16 @@
 #include "core/metrics.h"
 #include "base/check.h"
+#include "base/prom.h"
 
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { FAMILIES_MAX = 1024, LABELS_MAX = 4, BUCKETS_MAX = 32 };
+
+static const char prefix[] = "mig_plugin_";
 
 struct series {
     struct series *next;
@@ -18,7 +22,7 @@ struct series {
 
 struct family {
     pthread_mutex_t lock;
-    char *name, *help;
+    char *name, *help; /* the name with its prefix */
     uint32_t kind, bucket_count;
     double buckets[BUCKETS_MAX];
     char *labels[LABELS_MAX];
@@ -114,7 +118,7 @@ static bool is_same(const struct family *f, const mig_metric *d)
 static void family_init(struct family *f, const mig_metric *d)
 {
     must(pthread_mutex_init(&f->lock, NULL) == 0);
-    f->name = str_dup(str_of(d->name));
+    must(asprintf(&f->name, "%s%s", prefix, d->name) > 0);
     f->help = str_dup(str_of(d->help ? d->help : d->name));
     f->kind = d->kind;
     f->bucket_count = d->bucket_count;
@@ -133,7 +137,7 @@ mig_status metrics_register(struct metrics *m, const mig_metric *d)
         return status;
     pthread_mutex_lock(&m->lock);
     uint32_t count = atomic_load(&m->count);
-    while (at < count && strcmp(m->families[at].name, d->name) != 0)
+    while (at < count && strcmp(m->families[at].name + sizeof prefix - 1, d->name) != 0)
         at++;
     if (at == FAMILIES_MAX) {
         status = MIG_E_NOMEM;
@@ -152,20 +156,11 @@ mig_status metrics_register(struct metrics *m, const mig_metric *d)
 static void render_labels(const struct family *f, const mig_str *values, bool is_other,
                           struct buf *out)
 {
-    if (!f->label_count)
-        return;
-    for (size_t i = 0; i < f->label_count; i++) {
-        str v = is_other ? S("other") : values[i];
-        buf_addf(out, "%s%s=\"", i ? "," : "{", f->labels[i]);
-        for (size_t n = 0; n < v.len; n++) {
-            char c = v.ptr[n];
-            if (c == '"' || c == '\\')
-                buf_addc(out, '\\');
-            buf_add(out, c == '\n' ? S("\\n") : (str){&v.ptr[n], 1});
-        }
-        buf_addc(out, '"');
-    }
-    buf_addc(out, '}');
+    struct prom_label labels[LABELS_MAX];
+
+    for (size_t i = 0; i < f->label_count; i++)
+        labels[i] = (struct prom_label){f->labels[i], is_other ? S("other") : values[i]};
+    prom_labels(out, labels, f->label_count);
 }
 
 static struct series *find(struct family *f, str labels)
@@ -225,23 +220,14 @@ static void text_histogram(const struct family *f, const struct series *s, struc
 
     inner = inner.len ? (str){inner.ptr + 1, inner.len - 2} : inner;
     for (uint32_t i = 0; i <= f->bucket_count; i++) {
-        buf_addf(out, "mig_plugin_%s_bucket{%.*s%s", f->name, STR_ARG(inner), inner.len ? "," : "");
+        buf_addf(out, "%s_bucket{%.*s%s", f->name, STR_ARG(inner), inner.len ? "," : "");
         if (i < f->bucket_count)
             buf_addf(out, "le=\"%g\"} %llu\n", f->buckets[i], (unsigned long long)s->buckets[i]);
         else
             buf_addf(out, "le=\"+Inf\"} %llu\n", (unsigned long long)s->count);
     }
-    buf_addf(out, "mig_plugin_%s_sum%s %.17g\n", f->name, s->labels, s->value);
-    buf_addf(out, "mig_plugin_%s_count%s %llu\n", f->name, s->labels, (unsigned long long)s->count);
-}
-
-/* A line break in a plugin's text would be a line of its own, with whatever the plugin likes. */
-static void text_help(const struct family *f, struct buf *out)
-{
-    buf_addf(out, "# HELP mig_plugin_%s ", f->name);
-    for (const char *z = f->help; *z; z++)
-        buf_add(out, *z == '\n' ? S("\\n") : *z == '\\' ? S("\\\\") : (str){z, 1});
-    buf_addc(out, '\n');
+    buf_addf(out, "%s_sum%s %.17g\n", f->name, s->labels, s->value);
+    buf_addf(out, "%s_count%s %llu\n", f->name, s->labels, (unsigned long long)s->count);
 }
 
 void metrics_text(struct metrics *m, struct buf *out)
@@ -250,14 +236,13 @@ void metrics_text(struct metrics *m, struct buf *out)
 
     for (uint32_t i = 0; i < atomic_load(&m->count); i++) {
         struct family *f = &m->families[i];
-        text_help(f, out);
-        buf_addf(out, "# TYPE mig_plugin_%s %s\n", f->name, kinds[f->kind]);
+        prom_family(out, f->name, kinds[f->kind], f->help);
         pthread_mutex_lock(&f->lock);
         for (struct series *s = f->series; s; s = s->next)
             if (f->kind == MIG_HISTOGRAM)
                 text_histogram(f, s, out);
             else
-                buf_addf(out, "mig_plugin_%s%s %.17g\n", f->name, s->labels, s->value);
+                buf_addf(out, "%s%s %.17g\n", f->name, s->labels, s->value);
         pthread_mutex_unlock(&f->lock);
     }
 }

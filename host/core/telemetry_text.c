@@ -1,5 +1,6 @@
 /* The counters as Prometheus text. Sums over the loops; what has never been counted is left out. */
 #include "base/check.h"
+#include "base/prom.h"
 #include "core/telemetry_own.h"
 #include "mig/sdk/status.h"
 
@@ -8,63 +9,29 @@
 
 enum { LABELS_MAX = 4 };
 
-struct label {
-    const char *name;
-    str value;
-};
-
-static unsigned long long u(uint64_t n)
-{
-    return (unsigned long long)n;
-}
-
-static void family(struct buf *out, const char *name, const char *kind, const char *help)
-{
-    buf_addf(out, "# HELP mig_gateway_%s %s\n# TYPE mig_gateway_%s %s\n", name, help, name, kind);
-}
-
-static void add_labels(struct buf *out, const struct label *labels, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        buf_addf(out, "%s%s=\"", i ? "," : "", labels[i].name);
-        for (size_t c = 0; c < labels[i].value.len; c++) {
-            char ch = labels[i].value.ptr[c];
-            if (ch == '"' || ch == '\\')
-                buf_addc(out, '\\');
-            buf_add(out, ch == '\n' ? S("\\n") : (str){&labels[i].value.ptr[c], 1});
-        }
-        buf_addc(out, '"');
-    }
-}
-
-static void sample(struct buf *out, const char *name, const struct label *labels, size_t n,
-                   int64_t value)
-{
-    buf_addf(out, "mig_gateway_%s{", name);
-    add_labels(out, labels, n);
-    buf_addf(out, "} %lld\n", (long long)value);
-}
-
-static void histogram(struct buf *out, const char *name, const struct label *labels, size_t n,
+static void histogram(struct buf *out, const char *name, const struct prom_label *labels, size_t n,
                       const uint64_t *buckets, const uint64_t *bounds, size_t bound_count,
                       uint64_t sum_ns)
 {
+    struct prom_label all[LABELS_MAX + 1];
+    char part[128], le[32];
     uint64_t total = 0;
 
+    must(n <= LABELS_MAX);
+    memcpy(all, labels, n * sizeof *labels);
+    snprintf(part, sizeof part, "%s_bucket", name);
     for (size_t i = 0; i <= bound_count; i++) {
+        int len = i < bound_count ? snprintf(le, sizeof le, "%g", (double)bounds[i] / 1e6)
+                                  : snprintf(le, sizeof le, "+Inf");
+        all[n] = (struct prom_label){"le", {le, (size_t)len}};
         total += buckets[i];
-        buf_addf(out, "mig_gateway_%s_bucket{", name);
-        add_labels(out, labels, n);
-        if (i < bound_count)
-            buf_addf(out, ",le=\"%g\"} %llu\n", (double)bounds[i] / 1e6, u(total));
-        else
-            buf_addf(out, ",le=\"+Inf\"} %llu\n", u(total));
+        prom_sample(out, part, all, n + 1, (int64_t)total);
     }
-    buf_addf(out, "mig_gateway_%s_sum{", name);
-    add_labels(out, labels, n);
-    buf_addf(out, "} %.9g\nmig_gateway_%s_count{", (double)sum_ns * 1e-9, name);
-    add_labels(out, labels, n);
-    buf_addf(out, "} %llu\n", u(total));
+    buf_addf(out, "%s_sum", name);
+    prom_labels(out, labels, n);
+    buf_addf(out, " %.9g\n", (double)sum_ns * 1e-9);
+    snprintf(part, sizeof part, "%s_count", name);
+    prom_sample(out, part, labels, n, (int64_t)total);
 }
 
 static str code_name(size_t code)
@@ -120,12 +87,12 @@ static void text_outcomes(struct telemetry *t, const struct call_series *s, stru
         enum outcome o = row < CODES            ? outcome_of((mig_status)row)
                          : row == ROW_CANCELLED ? OUTCOME_CANCELLED
                                                 : OUTCOME_REPLAYED;
-        const struct label labels[] = {{"capability", s->capability->id},
-                                       {"tenant", s->names.tenant},
-                                       {"outcome", str_of(outcome_name(o))},
-                                       {"code", code_name(code)}};
+        const struct prom_label labels[] = {{"capability", s->capability->id},
+                                            {"tenant", s->names.tenant},
+                                            {"outcome", str_of(outcome_name(o))},
+                                            {"code", code_name(code)}};
         if (n)
-            sample(out, "invocations_total", labels, countof(labels), (int64_t)n);
+            prom_sample(out, "mig_gateway_invocations_total", labels, countof(labels), (int64_t)n);
     }
 }
 
@@ -138,13 +105,14 @@ static void sum_histogram(const struct histogram *h, uint64_t sums[BUCKETS], uin
 
 static void text_durations(struct telemetry *t, const struct call_series *s, struct buf *out)
 {
-    const struct label labels[] = {{"capability", s->capability->id}, {"tenant", s->names.tenant}};
+    const struct prom_label labels[] = {{"capability", s->capability->id},
+                                        {"tenant", s->names.tenant}};
     uint64_t sums[BUCKETS] = {0}, sum_ns = 0;
 
     for (size_t l = 0; l < t->loop_count; l++)
         sum_histogram(&s->loops[l].took, sums, &sum_ns);
-    histogram(out, "invocation_duration_seconds", labels, countof(labels), sums, call_bounds,
-              CALL_BUCKETS, sum_ns);
+    histogram(out, "mig_gateway_invocation_duration_seconds", labels, countof(labels), sums,
+              call_bounds, CALL_BUCKETS, sum_ns);
 }
 
 enum capability_value { INFLIGHT, DEADLINES, REPLAYS };
@@ -154,7 +122,7 @@ static void text_capabilities(struct telemetry *t, const struct shot *s, const c
 {
     for (size_t i = 0; i < s->capability_count; i++) {
         const struct capability_counts *c = s->capabilities[i];
-        const struct label label = {"capability", c->id};
+        const struct prom_label label = {"capability", c->id};
         int64_t sum = 0;
         for (size_t l = 0; l < t->loop_count; l++) {
             struct capability_loop *n = &c->loops[l];
@@ -164,24 +132,28 @@ static void text_capabilities(struct telemetry *t, const struct shot *s, const c
         }
         bool is_name = c != t->no_capability && c != t->other_capability;
         if (sum || (what == INFLIGHT && is_name))
-            sample(out, name, &label, 1, sum);
+            prom_sample(out, name, &label, 1, sum);
     }
 }
 
 static void text_invocations(struct telemetry *t, const struct shot *s, struct buf *out)
 {
-    family(out, "invocations_total", "counter", "Invocations that are over.");
+    prom_family(out, "mig_gateway_invocations_total", "counter", "Invocations that are over.");
     for (size_t i = 0; i < s->series_count; i++)
         text_outcomes(t, s->series[i], out);
-    family(out, "invocation_duration_seconds", "histogram", "From admission to the answer.");
+    prom_family(out, "mig_gateway_invocation_duration_seconds", "histogram",
+                "From admission to the answer.");
     for (size_t i = 0; i < s->series_count; i++)
         text_durations(t, s->series[i], out);
-    family(out, "inflight_invocations", "gauge", "Invocations that a provider works on.");
-    text_capabilities(t, s, "inflight_invocations", INFLIGHT, out);
-    family(out, "deadline_exceeded_total", "counter", "Invocations that their deadline ended.");
-    text_capabilities(t, s, "deadline_exceeded_total", DEADLINES, out);
-    family(out, "idempotent_replays_total", "counter", "Answers given again for a key.");
-    text_capabilities(t, s, "idempotent_replays_total", REPLAYS, out);
+    prom_family(out, "mig_gateway_inflight_invocations", "gauge",
+                "Invocations that a provider works on.");
+    text_capabilities(t, s, "mig_gateway_inflight_invocations", INFLIGHT, out);
+    prom_family(out, "mig_gateway_deadline_exceeded_total", "counter",
+                "Invocations that their deadline ended.");
+    text_capabilities(t, s, "mig_gateway_deadline_exceeded_total", DEADLINES, out);
+    prom_family(out, "mig_gateway_idempotent_replays_total", "counter",
+                "Answers given again for a key.");
+    text_capabilities(t, s, "mig_gateway_idempotent_replays_total", REPLAYS, out);
 }
 
 /* --- HTTP --------------------------------------------------------------------------------------- */
@@ -237,8 +209,9 @@ static void text_statuses(const struct request_sums *r, str method, str path, st
     for (size_t i = 0; i < r->count; i++) {
         int n = snprintf(status, sizeof status, "%u", r->statuses[i].code);
         str code = r->statuses[i].code ? (str){status, (size_t)n} : S("other");
-        const struct label labels[] = {{"method", method}, {"path", path}, {"status", code}};
-        sample(out, "http_requests_total", labels, countof(labels), (int64_t)r->statuses[i].n);
+        const struct prom_label labels[] = {{"method", method}, {"path", path}, {"status", code}};
+        prom_sample(out, "mig_gateway_http_requests_total", labels, countof(labels),
+                    (int64_t)r->statuses[i].n);
     }
 }
 
@@ -251,10 +224,10 @@ static void text_route(struct telemetry *t, const struct route_counts *route, bo
         str method = str_of(method_names[m]);
         if (!sum_requests(t, route, m, &r))
             continue;
-        const struct label labels[] = {{"method", method}, {"path", route->pattern}};
+        const struct prom_label labels[] = {{"method", method}, {"path", route->pattern}};
         if (is_duration)
-            histogram(out, "http_request_duration_seconds", labels, countof(labels), r.buckets,
-                      http_bounds, HTTP_BUCKETS, r.sum_ns);
+            histogram(out, "mig_gateway_http_request_duration_seconds", labels, countof(labels),
+                      r.buckets, http_bounds, HTTP_BUCKETS, r.sum_ns);
         else
             text_statuses(&r, method, route->pattern, out);
     }
@@ -262,11 +235,11 @@ static void text_route(struct telemetry *t, const struct route_counts *route, bo
 
 static void text_http(struct telemetry *t, const struct shot *s, struct buf *out)
 {
-    family(out, "http_requests_total", "counter", "Requests answered.");
+    prom_family(out, "mig_gateway_http_requests_total", "counter", "Requests answered.");
     for (size_t i = 0; i < s->route_count; i++)
         text_route(t, s->routes[i], false, out);
-    family(out, "http_request_duration_seconds", "histogram",
-           "From the complete request to the end of its answer.");
+    prom_family(out, "mig_gateway_http_request_duration_seconds", "histogram",
+                "From the complete request to the end of its answer.");
     for (size_t i = 0; i < s->route_count; i++)
         text_route(t, s->routes[i], true, out);
 }
@@ -275,16 +248,16 @@ static void text_http(struct telemetry *t, const struct shot *s, struct buf *out
 
 static void text_errors(struct telemetry *t, struct buf *out)
 {
-    family(out, "errors_total", "counter", "Operations that failed.");
+    prom_family(out, "mig_gateway_errors_total", "counter", "Operations that failed.");
     for (size_t o = 0; o < OPERATIONS; o++)
         for (size_t c = 1; c < CODES; c++) {
             uint64_t sum = 0;
             for (size_t l = 0; l < t->loop_count; l++)
                 sum += counted(&t->loops[l].errors[o][c]);
-            const struct label labels[] = {
+            const struct prom_label labels[] = {
                 {"code", code_name(c)}, {"operation", str_of(operation_name((enum operation)o))}};
             if (sum)
-                sample(out, "errors_total", labels, countof(labels), (int64_t)sum);
+                prom_sample(out, "mig_gateway_errors_total", labels, countof(labels), (int64_t)sum);
         }
 }
 
@@ -292,17 +265,18 @@ static void text_cancels(struct telemetry *t, struct buf *out)
 {
     static const char *const statuses[] = {"cancelled", "completed", "pending"};
 
-    family(out, "cancellations_total", "counter", "CANCEL operations.");
+    prom_family(out, "mig_gateway_cancellations_total", "counter", "CANCEL operations.");
     for (size_t b = 0; b < BINDINGS; b++)
         for (size_t s = 0; s < CANCEL_STATUSES; s++) {
             uint64_t sum = 0;
             for (size_t l = 0; l < t->loop_count; l++)
                 sum += counted(&t->loops[l].cancels[b][s]);
-            const struct label labels[] = {
+            const struct prom_label labels[] = {
                 {"binding", b < BINDINGS_KNOWN ? binding_names[b] : S("other")},
                 {"status", str_of(statuses[s])}};
             if (sum)
-                sample(out, "cancellations_total", labels, countof(labels), (int64_t)sum);
+                prom_sample(out, "mig_gateway_cancellations_total", labels, countof(labels),
+                            (int64_t)sum);
         }
 }
 
@@ -311,30 +285,30 @@ static const char *const stream_names[STREAM_TYPES] = {
 
 static void text_streams(struct telemetry *t, struct buf *out)
 {
-    family(out, "active_streams", "gauge", "Streams that are open.");
+    prom_family(out, "mig_gateway_active_streams", "gauge", "Streams that are open.");
     for (size_t s = 1; s < STREAM_TYPES; s++) {
-        const struct label label = {"type", str_of(stream_names[s])};
+        const struct prom_label label = {"type", str_of(stream_names[s])};
         int64_t sum = 0;
         for (size_t l = 0; l < t->loop_count; l++)
             sum += atomic_load_explicit(&t->loops[l].streams[s], memory_order_relaxed);
-        sample(out, "active_streams", &label, 1, sum);
+        prom_sample(out, "mig_gateway_active_streams", &label, 1, sum);
     }
 }
 
 static void text_backpressure(struct telemetry *t, struct buf *out)
 {
-    family(out, "backpressure_total", "counter",
-           "Operations refused for want of room, and streams whose reader fell behind.");
+    prom_family(out, "mig_gateway_backpressure_total", "counter",
+                "Operations refused for want of room, and streams whose reader fell behind.");
     for (size_t i = 0; i < OPERATIONS + STREAM_TYPES; i++) {
         bool is_stream = i >= OPERATIONS;
         const char *name =
             is_stream ? stream_names[i - OPERATIONS] : operation_name((enum operation)i);
-        const struct label label = {"channel", str_of(name)};
+        const struct prom_label label = {"channel", str_of(name)};
         uint64_t sum = 0;
         for (size_t l = 0; l < t->loop_count; l++)
             sum += counted(is_stream ? &t->loops[l].slow[i - OPERATIONS] : &t->loops[l].refused[i]);
         if (sum)
-            sample(out, "backpressure_total", &label, 1, (int64_t)sum);
+            prom_sample(out, "mig_gateway_backpressure_total", &label, 1, (int64_t)sum);
     }
 }
 
@@ -365,31 +339,34 @@ static void text_callers(struct telemetry *t, struct buf *out)
     static const str reasons[] = {S("anonymous"), S("authenticated")};
 
     for (size_t i = 0; i < countof(reasons); i++) {
-        const struct label labels[] = {{"decision", S("allow")}, {"reason", reasons[i]}};
+        const struct prom_label labels[] = {{"decision", S("allow")}, {"reason", reasons[i]}};
         uint64_t sum = 0;
         for (size_t l = 0; l < t->loop_count; l++)
             sum += counted(&t->loops[l].callers[i]);
         if (sum)
-            sample(out, "auth_decisions_total", labels, countof(labels), (int64_t)sum);
+            prom_sample(out, "mig_gateway_auth_decisions_total", labels, countof(labels),
+                        (int64_t)sum);
     }
 }
 
 static void text_auth(struct telemetry *t, struct buf *out)
 {
-    family(out, "auth_decisions_total", "counter", "Who was let in, and who was not.");
+    prom_family(out, "mig_gateway_auth_decisions_total", "counter",
+                "Who was let in, and who was not.");
     text_callers(t, out);
     for (size_t l = 0; l < t->loop_count; l++) {
         struct telemetry_loop *here = &t->loops[l];
         size_t n = atomic_load_explicit(&here->auth_count, memory_order_acquire);
         for (size_t i = 0; i < n; i++) {
             const struct auth_count *a = &here->auth[i];
-            const struct label labels[] = {
+            const struct prom_label labels[] = {
                 {"decision", a->decision == DECISION_DENY ? S("deny") : S("allow")},
                 {"reason", {a->reason, a->len}}};
             bool is_first;
             uint64_t sum = auth_sum(t, l, a, &is_first);
             if (is_first)
-                sample(out, "auth_decisions_total", labels, countof(labels), (int64_t)sum);
+                prom_sample(out, "mig_gateway_auth_decisions_total", labels, countof(labels),
+                            (int64_t)sum);
         }
     }
 }

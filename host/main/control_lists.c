@@ -1,6 +1,7 @@
 #include "main/control_lists.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/prom.h"
 #include "core/idem.h"
 #include "core/inflight.h"
 #include "core/metrics.h"
@@ -347,17 +348,17 @@ void list_health(struct node *n, bool is_detailed, struct buf *out)
 
 /* --- metrics ------------------------------------------------------------------------------------ */
 
-static void one(struct buf *out, const char *name, const char *kind, const char *text, double value)
-{
-    buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", name, text, name, kind, name, value);
-}
-
 static void per_loop(struct node *n, struct buf *out, const char *name, const char *kind,
                      const char *text, uint64_t (*value)(struct node *n, size_t loop))
 {
-    buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, text, name, kind);
-    for (size_t i = 0; i < n->loop_count; i++)
-        buf_addf(out, "%s{loop=\"%zu\"} %llu\n", name, i, u(value(n, i)));
+    char number[24];
+
+    prom_family(out, name, kind, text);
+    for (size_t i = 0; i < n->loop_count; i++) {
+        int len = snprintf(number, sizeof number, "%zu", i);
+        const struct prom_label label = {"loop", {number, (size_t)len}};
+        prom_sample(out, name, &label, 1, (int64_t)value(n, i));
+    }
 }
 
 static uint64_t open_connections(struct node *n, size_t i)
@@ -406,16 +407,15 @@ static void list_governance(struct node *n, struct buf *out)
     struct idem_stats s;
 
     idem_stats(n->core->idem, &s);
-    one(out, "mig_idempotency_entries", "gauge", "Results kept for repetitions.",
-        (double)s.entries);
-    one(out, "mig_idempotency_bytes", "gauge", "Their memory.", (double)s.bytes);
-    one(out, "mig_idempotency_replays_total", "counter", "Answers given again.", (double)s.replays);
-    one(out, "mig_idempotency_evicted_total", "counter", "Results that had to make room.",
-        (double)s.evicted);
-    one(out, "mig_idempotency_unstored_total", "counter", "Results that the store did not take.",
-        (double)s.unstored);
-    one(out, "mig_rate_peers", "gauge", "Addresses that the rate limit knows now.",
-        (double)rate_table_count(n->core->peers));
+    prom_one(out, "mig_idempotency_entries", "gauge", "Results kept for repetitions.", s.entries);
+    prom_one(out, "mig_idempotency_bytes", "gauge", "Their memory.", s.bytes);
+    prom_one(out, "mig_idempotency_replays_total", "counter", "Answers given again.", s.replays);
+    prom_one(out, "mig_idempotency_evicted_total", "counter", "Results that had to make room.",
+             s.evicted);
+    prom_one(out, "mig_idempotency_unstored_total", "counter",
+             "Results that the store did not take.", s.unstored);
+    prom_one(out, "mig_rate_peers", "gauge", "Addresses that the rate limit knows now.",
+             rate_table_count(n->core->peers));
 }
 
 void list_metrics(struct node *n, struct buf *out)
@@ -431,29 +431,27 @@ void list_metrics(struct node *n, struct buf *out)
     per_loop(n, out, "mig_http_protocol_errors_total", "counter", "Malformed requests.", errors_of);
     per_loop(n, out, "mig_loop_inbox_depth", "gauge", "Messages waiting.", inbox_of);
     per_loop(n, out, "mig_loop_stalls_total", "counter", "Turns that held the loop up.", stalls_of);
-    one(out, "mig_generation", "gauge", "Generation in force.", (double)core->current->number);
-    one(out, "mig_instances_draining", "gauge", "Retired instances that still have debt.",
-        (double)core_draining(core));
-    one(out, "mig_instances_abandoned_total", "counter", "Instances that never ended their calls.",
-        (double)core->abandoned);
-    one(out, "mig_modules_retired", "gauge", "Modules mapped that nothing uses.",
-        (double)module_retired(n->modules));
-    one(out, "mig_call_stale_handles_total", "counter", "Uses of dead call handles.",
-        (double)call_stale_count());
-    one(out, "mig_ids_forgotten_total", "counter", "Message ids forgotten before 60 s had passed.",
-        (double)inflight_forgotten(core->inflight));
-    one(out, "mig_pool_waiting", "gauge", "Pool jobs waiting.", (double)waiting);
-    one(out, "mig_pool_busy", "gauge", "Pool threads at work.", (double)busy);
-    one(out, "mig_kv_keys", "gauge", "Keys in the store.", (double)keys);
-    one(out, "mig_kv_bytes", "gauge", "Bytes in the store.", (double)bytes);
+    prom_one(out, "mig_generation", "gauge", "Generation in force.", core->current->number);
+    prom_one(out, "mig_instances_draining", "gauge", "Retired instances that still have debt.",
+             core_draining(core));
+    prom_one(out, "mig_instances_abandoned_total", "counter",
+             "Instances that never ended their calls.", core->abandoned);
+    prom_one(out, "mig_modules_retired", "gauge", "Modules mapped that nothing uses.",
+             module_retired(n->modules));
+    prom_one(out, "mig_call_stale_handles_total", "counter", "Uses of dead call handles.",
+             call_stale_count());
+    prom_one(out, "mig_ids_forgotten_total", "counter",
+             "Message ids forgotten before 60 s had passed.", inflight_forgotten(core->inflight));
+    prom_one(out, "mig_pool_waiting", "gauge", "Pool jobs waiting.", waiting);
+    prom_one(out, "mig_pool_busy", "gauge", "Pool threads at work.", busy);
+    prom_one(out, "mig_kv_keys", "gauge", "Keys in the store.", keys);
+    prom_one(out, "mig_kv_bytes", "gauge", "Bytes in the store.", bytes);
     list_governance(n, out);
-    one(out, "mig_log_dropped_total", "counter", "Log lines dropped.", (double)logwriter_dropped());
-    one(out, "mig_access_log_dropped_total", "counter", "Lines of the access log dropped.",
-        (double)access_writer_dropped());
-    one(out, "mig_bugs_total", "counter", "Broken invariants survived.",
-        (double)check_broken_count());
-    one(out, "process_resident_memory_bytes", "gauge", "Resident memory.",
-        (double)resident_bytes());
+    prom_one(out, "mig_log_dropped_total", "counter", "Log lines dropped.", logwriter_dropped());
+    prom_one(out, "mig_access_log_dropped_total", "counter", "Lines of the access log dropped.",
+             access_writer_dropped());
+    prom_one(out, "mig_bugs_total", "counter", "Broken invariants survived.", check_broken_count());
+    prom_one(out, "process_resident_memory_bytes", "gauge", "Resident memory.", resident_bytes());
     telemetry_list(n, out);
     metrics_text(core->metrics, out);
 }

@@ -1,6 +1,7 @@
 #include "main/telemetry.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/prom.h"
 #include "core/audit.h"
 #include "core/events.h"
 #include "core/metrics.h"
@@ -60,20 +61,11 @@ void telemetry_stop(struct node *n)
 
 /* --- metrics ------------------------------------------------------------------------------------ */
 
-static void family(struct buf *out, const char *name, const char *kind, const char *help)
-{
-    buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind);
-}
-
-static void one(struct buf *out, const char *name, const char *kind, const char *help, uint64_t n)
-{
-    family(out, name, kind, help);
-    buf_addf(out, "%s %llu\n", name, (unsigned long long)n);
-}
-
 static void depth(struct buf *out, const char *queue, uint64_t n)
 {
-    buf_addf(out, "mig_gateway_queue_depth{queue=\"%s\"} %llu\n", queue, (unsigned long long)n);
+    const struct prom_label label = {"queue", str_of(queue)};
+
+    prom_sample(out, "mig_gateway_queue_depth", &label, 1, (int64_t)n);
 }
 
 static void list_queues(struct node *n, const struct store_stats *s, struct buf *out)
@@ -83,7 +75,7 @@ static void list_queues(struct node *n, const struct store_stats *s, struct buf 
     pool_stats(n->core->pool, &waiting, &busy, &threads);
     for (size_t i = 0; i < n->loop_count; i++)
         inbox += atomic_load(&n->loops[i]->inbox_depth);
-    family(out, "mig_gateway_queue_depth", "gauge", "What waits.");
+    prom_family(out, "mig_gateway_queue_depth", "gauge", "What waits.");
     depth(out, "workers", waiting);
     depth(out, "loops", inbox);
     depth(out, "store_writes", s->waiting);
@@ -92,12 +84,15 @@ static void list_queues(struct node *n, const struct store_stats *s, struct buf 
 
 static void list_store(const struct store_stats *s, struct buf *out)
 {
-    one(out, "mig_store_commits_total", "counter", "Transactions of the store.", s->commits);
-    one(out, "mig_store_records_total", "counter", "Writes in them.", s->records);
-    one(out, "mig_store_failed_total", "counter", "Writes that were refused or failed.", s->failed);
-    one(out, "mig_store_corrupt_total", "counter", "Damaged values that were met.", s->corrupt);
-    one(out, "mig_store_bytes", "gauge", "What the store takes.", s->bytes + s->wal_bytes);
-    one(out, "mig_store_failing", "gauge", "1: the last write could not be stored.", s->is_failing);
+    prom_one(out, "mig_store_commits_total", "counter", "Transactions of the store.", s->commits);
+    prom_one(out, "mig_store_records_total", "counter", "Writes in them.", s->records);
+    prom_one(out, "mig_store_failed_total", "counter", "Writes that were refused or failed.",
+             s->failed);
+    prom_one(out, "mig_store_corrupt_total", "counter", "Damaged values that were met.",
+             s->corrupt);
+    prom_one(out, "mig_store_bytes", "gauge", "What the store takes.", s->bytes + s->wal_bytes);
+    prom_one(out, "mig_store_failing", "gauge", "1: the last write could not be stored.",
+             s->is_failing);
 }
 
 static void list_audit(struct audit *a, struct buf *out)
@@ -105,13 +100,14 @@ static void list_audit(struct audit *a, struct buf *out)
     struct audit_stats s;
 
     audit_stats(a, &s);
-    one(out, "mig_audit_dropped_total", "counter", "Records lost.", s.dropped);
-    one(out, "mig_audit_write_errors_total", "counter", "Writes of the file that failed.",
-        s.write_errors);
-    one(out, "mig_audit_memory_records", "gauge", "Records kept for the export.", s.tail_records);
-    one(out, "mig_audit_memory_bytes", "gauge", "Memory for them.", s.tail_bytes);
-    one(out, "mig_audit_blocked", "gauge", "1: calls are refused, the file cannot be written.",
-        s.is_blocked);
+    prom_one(out, "mig_audit_dropped_total", "counter", "Records lost.", s.dropped);
+    prom_one(out, "mig_audit_write_errors_total", "counter", "Writes of the file that failed.",
+             s.write_errors);
+    prom_one(out, "mig_audit_memory_records", "gauge", "Records kept for the export.",
+             s.tail_records);
+    prom_one(out, "mig_audit_memory_bytes", "gauge", "Memory for them.", s.tail_bytes);
+    prom_one(out, "mig_audit_blocked", "gauge", "1: calls are refused, the file cannot be written.",
+             s.is_blocked);
 }
 
 static void list_spans(struct node *n, struct buf *out)
@@ -119,10 +115,11 @@ static void list_spans(struct node *n, struct buf *out)
     struct otlp_stats s;
 
     otlp_stats(n->otlp, &s);
-    one(out, "mig_spans_sent_total", "counter", "Spans that the collector has taken.", s.sent);
-    one(out, "mig_spans_dropped_total", "counter", "Spans lost.",
-        s.dropped + tracing_dropped(n->core->tracing));
-    one(out, "mig_spans_failures_total", "counter", "Batches that were not accepted.", s.failures);
+    prom_one(out, "mig_spans_sent_total", "counter", "Spans that the collector has taken.", s.sent);
+    prom_one(out, "mig_spans_dropped_total", "counter", "Spans lost.",
+             s.dropped + tracing_dropped(n->core->tracing));
+    prom_one(out, "mig_spans_failures_total", "counter", "Batches that were not accepted.",
+             s.failures);
 }
 
 void telemetry_list(struct node *n, struct buf *out)
