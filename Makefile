@@ -51,6 +51,10 @@ fuzz: deps-dev ## each parser for SECONDS (10)
 	@$(call cmake,fuzz,fuzzers)
 	@.ci/fuzz build/fuzz $(FUZZ_SECONDS)
 
+autobahn: deps-dev ## the Autobahn testsuite against our WebSockets (CASES, root, a Debian 11 beside)
+	@$(call cmake,asan,ws_engine)
+	@.ci/autobahn build/asan $(CASES)
+
 soak: deps-dev build ## reloads under load for SECONDS (60)
 	@tests/soak/run build/release $(SOAK_SECONDS)
 
@@ -79,4 +83,4 @@ clean: ## removes build/
 	@rm -rf build
 
 .NOTPARALLEL:
-.PHONY: build help deps deps-dev run test bench asan tsan fuzz soak abi lint format install package clean
+.PHONY: build help deps deps-dev run test bench asan tsan fuzz autobahn soak abi lint format install package clean

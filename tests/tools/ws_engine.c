@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <malloc.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -132,8 +133,10 @@ static void listen_and_echo(uint32_t max)
     must(fd >= 0 && bind(fd, (struct sockaddr *)&addr, sizeof addr) == 0 && listen(fd, 16) == 0);
     must(getsockname(fd, (struct sockaddr *)&addr, &size) == 0 && pool);
     printf("%u\n", ntohs(addr.sin_port));
-    while ((client = accept(fd, NULL, NULL)) >= 0)
+    while ((client = accept(fd, NULL, NULL)) >= 0) {
+        setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
         serve(pool, client, max);
+    }
 }
 
 /* --- bench -------------------------------------------------------------------------------------------- */
