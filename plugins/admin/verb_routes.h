@@ -33,11 +33,11 @@ struct verb_route {
     uint32_t flags; /* MIG_ROUTE_* */
     enum verb_shape shape;
     enum verb_body body;
-    int is_for_tenants; /* callers with a plain tenant token may read what is theirs            */
-    int is_detailed;    /* the argument "detailed"                                              */
-    const char *param;  /* name of {x} in the arguments; NULL: none                             */
-    const char *const
-        *query; /* parameters that become arguments of the same name, then NULL; NULL: none */
+    int is_for_tenants; /* callers with a plain tenant token may read what is theirs  */
+    int is_detailed;    /* the argument "detailed"                                    */
+    const char *param;  /* name of {x} in the arguments; NULL: none                   */
+    /* Parameters that become arguments of the same name, then NULL. NULL: none. */
+    const char *const *query;
 };
 
 /* NULL: memory is out. */
