@@ -237,7 +237,7 @@ WAYS = {
     "http": (False, False, [], {WITH_TOKENS}),
     "h2c": (False, False, ["--http2"], {WITH_TOKENS, HTTP_2}),
     "https, tokens": (True, True, [], {WITHOUT_TOKENS}),
-    "h2, tokens": (True, True, ["--http2", "--profile", "core"], {WITHOUT_TOKENS, HTTP_2}),
+    "h2, tokens": (True, True, ["--http2"], {WITHOUT_TOKENS, HTTP_2}),
 }
 
 
@@ -261,4 +261,4 @@ def test_the_daemon_conforms_over(migd, tmp_path, way):
     assert [c for c in checks if c["result"] == "FAIL"] == [] and r.returncode == 0
     skipped = {c["id"]: c["reason"] for c in checks if c["result"] == "SKIP"}
     assert set(skipped.values()) <= reasons, skipped
-    assert len(checks) - len(skipped) > (60 if "core" in args else 200)
+    assert len(checks) - len(skipped) > 200
