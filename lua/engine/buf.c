@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 static bool buf_room(struct buf *b, size_t need)
 {
@@ -105,22 +108,49 @@ static uint64_t load4(const char *p)
     return v;
 }
 
-/* The last bytes are looked at twice rather than one by one. false: some may need an escape. */
-static bool is_plain(const char *p, size_t len)
+#ifdef __SSE2__
+enum { WIDE = 16 };
+
+static bool is_plain_wide(const char *p)
+{
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i other = _mm_cmplt_epi8(v, _mm_set1_epi8(0x20)); /* as signed: all beyond ASCII, too */
+    __m128i quote = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
+    __m128i slash = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
+
+    return !_mm_movemask_epi8(_mm_or_si128(other, _mm_or_si128(quote, slash)));
+}
+#else
+enum { WIDE = 8 };
+
+static bool is_plain_wide(const char *p)
+{
+    return is_plain8(load8(p));
+}
+#endif
+
+static bool is_plain_short(const char *p, size_t len)
 {
     size_t i = 0;
 
-    if (len < 4) {
-        while (i < len && (signed char)p[i] >= 0x20 && p[i] != '"' && p[i] != '\\')
-            i++;
-        return i == len;
-    }
-    if (len < 8)
+    if (len >= 8)
+        return is_plain8(load8(p)) && is_plain8(load8(p + len - 8));
+    if (len >= 4)
         return is_plain8(load4(p) | load4(p + len - 4) << 32);
-    for (; i + 8 <= len; i += 8)
-        if (!is_plain8(load8(p + i)))
+    while (i < len && (signed char)p[i] >= 0x20 && p[i] != '"' && p[i] != '\\')
+        i++;
+    return i == len;
+}
+
+/* The last bytes are looked at twice rather than one by one. false: some may need an escape. */
+static bool is_plain(const char *p, size_t len)
+{
+    if (len < WIDE)
+        return is_plain_short(p, len);
+    for (size_t i = 0; i + WIDE <= len; i += WIDE)
+        if (!is_plain_wide(p + i))
             return false;
-    return is_plain8(load8(p + len - 8));
+    return is_plain_wide(p + len - WIDE);
 }
 
 static bool add_escaped(struct buf *b, const char *ptr, size_t len)

@@ -90,14 +90,19 @@ static void write_number(struct writer *w, int index)
     put(w, text, (size_t)n);
 }
 
+static void write_text(struct writer *w, const char *s, size_t len)
+{
+    if (!buf_add_quoted(w->out, s, len))
+        fail(w, w->out->limit - w->out->len < len * 6 ? "the JSON text is too long, or not UTF-8"
+                                                      : "the string is not UTF-8");
+}
+
 static void write_string(struct writer *w, int index)
 {
     size_t len;
     const char *s = lua_tolstring(w->L, index, &len);
 
-    if (!buf_add_quoted(w->out, s, len))
-        fail(w, w->out->limit - w->out->len < len * 6 ? "the JSON text is too long, or not UTF-8"
-                                                      : "the string is not UTF-8");
+    write_text(w, s, len);
 }
 
 static bool is_marked_array(struct writer *w, int table)
@@ -151,8 +156,10 @@ static void write_member(struct writer *w, bool is_first)
                     : "keys of an object are strings");
     if (!is_first)
         put_char(w, ',');
-    w->path[w->depth - 1].key = lua_tostring(L, -2);
-    write_string(w, lua_gettop(L) - 1);
+    size_t len;
+    const char *key = lua_tolstring(L, -2, &len);
+    w->path[w->depth - 1].key = key;
+    write_text(w, key, len);
     put_char(w, ':');
     write_value(w, lua_gettop(L));
 }

@@ -246,6 +246,36 @@ static void json_goes_both_ways(void **state)
         "[\"[1,{\\\"a\\\":null}]\",true,true,\"null\"]");
 }
 
+/* Each length and place: whole words, what is left of one, and what is too short for one. */
+static void json_strings_are_escaped_wherever_it_is_wanted(void **state)
+{
+    (void)state;
+    const char *script = BODY(
+        "local escapes = { ['\"'] = '\\\\\"', ['\\\\'] = '\\\\\\\\', ['\\n'] = '\\\\n',\n"
+        "                  ['\\1'] = '\\\\u0001', ['\xC3\xA9'] = '\xC3\xA9' }\n"
+        "local len = call.payload.len\n"
+        "local plain = ('x'):rep(len)\n"
+        "if mig.json.encode(plain) ~= '\"' .. plain .. '\"' then return 'plain' end\n"
+        "for at = 0, len do\n"
+        "  local before, behind = ('x'):rep(at), ('y'):rep(len - at)\n"
+        "  for c, escape in pairs(escapes) do\n"
+        "    local text = mig.json.encode(before .. c .. behind)\n"
+        "    if text ~= '\"' .. before .. escape .. behind .. '\"' or\n"
+        "       mig.json.decode(text) ~= before .. c .. behind then\n"
+        "      return { at, c, text }\n"
+        "    end\n"
+        "  end\n"
+        "  if pcall(mig.json.encode, before .. '\\xFF' .. behind) then return { at, 'UTF-8' } end\n"
+        "end\n"
+        "return 'right'");
+    assert_int_equal(stub_load(script), MIG_OK);
+    for (int len = 0; len <= 40; len++) {
+        char payload[32];
+        snprintf(payload, sizeof payload, "{\"len\":%d}", len);
+        assert_result(stub_call(payload), "\"right\"");
+    }
+}
+
 static void deep_json_is_refused(void **state)
 {
     (void)state;
@@ -344,6 +374,7 @@ int main(void)
         T(missing_scripts_are_reported),
         T(config_reaches_the_script),
         T(json_goes_both_ways),
+        T(json_strings_are_escaped_wherever_it_is_wanted),
         T(deep_json_is_refused),
         T(a_call_object_does_not_outlive_its_call),
         T(require_reads_modules_once),
