@@ -320,11 +320,28 @@ static void text_add_escaped(struct arena_text *t, unsigned char c)
         text_add(t, (str){(char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6});
 }
 
+static void text_add_quoted(struct arena_text *t, str s)
+{
+    char *to = text_room(t, s.len + 2);
+
+    if (!to)
+        return;
+    to[0] = to[s.len + 1] = '"';
+    if (s.len)
+        memcpy(to + 1, s.ptr, s.len);
+    t->len += s.len + 2;
+}
+
 void text_add_json(struct arena_text *t, str s)
 {
+    size_t plain = str_plain_prefix(s);
+
+    if (plain == s.len) {
+        text_add_quoted(t, s);
+        return;
+    }
     text_add(t, S("\""));
-    while (s.len) {
-        size_t plain = str_plain_prefix(s);
+    for (; s.len; plain = str_plain_prefix(s)) {
         text_add(t, (str){s.ptr, plain});
         if (plain < s.len)
             text_add_escaped(t, (unsigned char)s.ptr[plain++]);

@@ -51,9 +51,16 @@ struct arena_text {
 };
 void text_init(struct arena_text *t, struct arena *a, size_t first);
 char *text_reserve(struct arena_text *t, size_t n);
-static inline void text_add(struct arena_text *t, str s)
+/* Where n more bytes go; NULL: there is no memory for them. */
+static inline char *text_room(struct arena_text *t, size_t n)
 {
-    char *to = t->cap - t->len >= s.len ? t->ptr + t->len : text_reserve(t, s.len);
+    return t->cap - t->len >= n ? t->ptr + t->len : text_reserve(t, n);
+}
+/* Inline wherever it is called: most texts have a length that the compiler knows, and whether it would see that
+ * itself changes with what else is in the link. */
+static inline __attribute__((always_inline)) void text_add(struct arena_text *t, str s)
+{
+    char *to = text_room(t, s.len);
 
     if (to && s.len) {
         memcpy(to, s.ptr, s.len);

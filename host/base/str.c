@@ -278,16 +278,19 @@ uint64_t str_hash(str s)
 {
     const uint64_t seed = hash_seed();
     const uint64_t k = seed ^ 0xE7037ED1A0B428DBu, other_k = seed ^ 0x2D358DCCAA6C78A5u;
-    uint64_t h = seed ^ (s.len * 0xA0761D6478BD642Fu), other = h;
+    uint64_t h = seed ^ (s.len * 0xA0761D6478BD642Fu);
     const char *p = s.ptr;
     size_t n = s.len;
     uint64_t a = 0, b = 0;
 
-    for (; n > 48; n -= 32, p += 32) { /* two that do not wait for each other */
-        h = mix(word(p) ^ k, word(p + 8) ^ h);
-        other = mix(word(p + 16) ^ other_k, word(p + 24) ^ other);
+    if (n > 48) { /* two that do not wait for each other */
+        uint64_t other = h;
+        for (; n > 48; n -= 32, p += 32) {
+            h = mix(word(p) ^ k, word(p + 8) ^ h);
+            other = mix(word(p + 16) ^ other_k, word(p + 24) ^ other);
+        }
+        h ^= other;
     }
-    h ^= s.len > 48 ? other : 0;
     for (; n > 16; n -= 16, p += 16)
         h = mix(word(p) ^ k, word(p + 8) ^ h);
     if (n >= 8) {
