@@ -27,8 +27,8 @@ MALLOC_WARM, MALLOC_WINDOWS = 50000, 3
 # What must not grow without a reason that is written here. The goal for instructions is 12,000.
 # 17,700 before streams, events, tokens and carriers; 18,600 with them; 19,700 with limits, metrics,
 # traces and the manners of HTTP (the input schema, some 430 more, is left out: goals.md P14 counts
-# it apart).
-GATES = {"instructions": 19800, "mallocs": 0, "syscalls": 2}
+# it apart); 19,560 since texts are added in place.
+GATES = {"instructions": 19650, "mallocs": 0, "syscalls": 2}
 BARE = ("mig.validate_payloads=off",)
 GOALS = {"instructions": 12000}
 TICKS = 0.05  # per call: what timers of the loop may add to the system calls
