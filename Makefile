@@ -53,7 +53,7 @@ fuzz: deps-dev ## each parser for SECONDS (10)
 
 autobahn: deps-dev ## the Autobahn testsuite against our WebSockets (CASES, root, a Debian 11 beside)
 	@$(call cmake,asan,ws_engine)
-	@.ci/autobahn build/asan $(CASES)
+	@.ci/autobahn build/asan "$(CASES)"
 
 soak: deps-dev build ## reloads under load for SECONDS (60)
 	@tests/soak/run build/release $(SOAK_SECONDS)

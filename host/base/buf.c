@@ -105,19 +105,23 @@ static bool add_escaped(struct buf *b, unsigned char c)
     return buf_addf(b, "\\u%04x", c);
 }
 
+size_t buf_add_character(struct buf *b, str text)
+{
+    size_t n = str_utf8_sequence(text);
+
+    buf_add(b, n ? (str){text.ptr, n} : S("\xEF\xBF\xBD"));
+    return n ? n : 1;
+}
+
 /* What is not plain ASCII at the front of text; returns how many bytes that was. */
 static size_t add_odd(struct buf *b, str text)
 {
     unsigned char c = (unsigned char)text.ptr[0];
-    size_t n = str_utf8_sequence(text);
 
-    if (c < 0x80)
-        add_escaped(b, c);
-    else if (n)
-        buf_add(b, (str){text.ptr, n});
-    else
-        buf_addz(b, "\xEF\xBF\xBD");
-    return n ? n : 1;
+    if (c >= 0x80)
+        return buf_add_character(b, text);
+    add_escaped(b, c);
+    return 1;
 }
 
 bool buf_add_json(struct buf *b, str text)

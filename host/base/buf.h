@@ -24,6 +24,8 @@ bool buf_addc(struct buf *b, char c);
 bool buf_addz(struct buf *b, const char *z);
 bool buf_addu(struct buf *b, uint64_t n);
 bool buf_addf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The first character of a text that is not empty, or U+FFFD where there is none. How many bytes that was. */
+size_t buf_add_character(struct buf *b, str text);
 /* The text as a JSON string token, quotes included. Bytes that are not UTF-8 become U+FFFD. */
 bool buf_add_json(struct buf *b, str text);
 /* Removes the first n bytes. */

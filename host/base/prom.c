@@ -13,11 +13,10 @@ static str escape_of(char c, bool is_quoted)
 static void add_text(struct buf *out, str s, bool is_quoted)
 {
     while (s.len) {
-        size_t n = str_utf8_sequence(s);
-        str escape = n ? escape_of(*s.ptr, is_quoted) : S("\xEF\xBF\xBD"); /* U+FFFD */
-        n = n ? n : 1;
-        buf_add(out, escape.len ? escape : (str){s.ptr, n});
-        s = (str){s.ptr + n, s.len - n};
+        str escape = escape_of(*s.ptr, is_quoted);
+        size_t n = escape.len ? 1 : buf_add_character(out, s);
+        buf_add(out, escape);
+        s = str_cut(s, n);
     }
 }
 

@@ -53,6 +53,8 @@ void str_lower(char *p, size_t n);
 size_t str_plain_prefix(str s);
 /* The same, and only ASCII, from p to the end of a text that begins at `from`. */
 size_t str_ascii_prefix_in(const char *p, const char *from, const char *end);
+/* How many bytes from the front are visible ASCII or spaces (0x20 to 0x7E). */
+size_t str_printable_prefix(str s);
 /* Is needle in hay, ASCII case ignored? The empty needle is. */
 bool str_contains_nocase(str hay, str needle);
 /* Without spaces, tabs, CR and LF at both ends. */
@@ -77,8 +79,6 @@ unsigned str_distance(str a, str b, unsigned max);
 bool str_is_visible(str s, size_t max);
 /* Length of the well-formed sequence at the front (RFC 3629 section 4); 0: there is none. */
 size_t str_utf8_sequence(str s);
-/* How many bytes from the front are visible ASCII or spaces (0x20 to 0x7E). */
-size_t str_printable_prefix(str s);
 /* Is it valid UTF-8 (RFC 3629)? */
 bool str_is_utf8(str s);
 #endif

@@ -18,6 +18,8 @@ struct call_table {
     struct call_wait waits[WAITS];
 };
 
+/* --- the state machine ------------------------------------------------------------------------- */
+
 struct call_step call_step(enum call_state state, enum call_event event)
 {
     static const struct call_step steps[CALL_STATES][CALL_EVENTS] = {
@@ -98,6 +100,30 @@ static bool add_chunk(struct call_table *t)
     atomic_store_explicit(&t->chunks[at], chunk, memory_order_release);
     t->used += CHUNK_CALLS;
     return true;
+}
+
+/* Ending one call may end others, so the handles are noted first. */
+void call_table_abort(struct call_table *t, bool (*which)(struct call *c, void *arg), void *arg,
+                      const struct call_result *r)
+{
+    size_t n = 0;
+
+    for (struct list *at = t->open.next; at != &t->open; at = at->next)
+        n++;
+    mig_call *noted = calloc(n + 1, sizeof *noted);
+    must(noted);
+    n = 0;
+    for (struct list *at = t->open.next; at != &t->open; at = at->next) {
+        struct call *c = container_of(at, struct call, in_table);
+        if (!which || which(c, arg))
+            noted[n++] = call_handle(c);
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct call *c = call_find(t->core, noted[i]);
+        if (c)
+            call_abort(c, CALL_STOP, r);
+    }
+    free(noted);
 }
 
 struct call_wait *call_wait_of(const struct call *c)
@@ -290,28 +316,4 @@ void call_drop_any(struct call *c)
         call_drop(c);
     else
         loop_post_fn(c->home, drop_here, (uintptr_t)c);
-}
-
-/* Ending one call may end others, so the handles are noted first. */
-void call_table_abort(struct call_table *t, bool (*which)(struct call *c, void *arg), void *arg,
-                      const struct call_result *r)
-{
-    size_t n = 0;
-
-    for (struct list *at = t->open.next; at != &t->open; at = at->next)
-        n++;
-    mig_call *noted = calloc(n + 1, sizeof *noted);
-    must(noted);
-    n = 0;
-    for (struct list *at = t->open.next; at != &t->open; at = at->next) {
-        struct call *c = container_of(at, struct call, in_table);
-        if (!which || which(c, arg))
-            noted[n++] = call_handle(c);
-    }
-    for (size_t i = 0; i < n; i++) {
-        struct call *c = call_find(t->core, noted[i]);
-        if (c)
-            call_abort(c, CALL_STOP, r);
-    }
-    free(noted);
 }

@@ -13,7 +13,7 @@ struct build_site {
     struct modules *modules;
     struct settings_source src;
     struct tls_tickets *tickets;
-    char *capabilities; /* the admin upserts in force, a JSON array; the control thread's */
+    char *capabilities; /* the admin upserts in force, a JSON array; changes between builds */
 };
 
 /* What one build makes. Job thread while it builds, control thread before and after. */

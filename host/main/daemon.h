@@ -13,8 +13,8 @@ enum daemon_exit { DAEMON_OK = 0, DAEMON_FAILED = 1, DAEMON_USAGE = 2, DAEMON_NO
 /* Fork into the background. In the parent it does not return: it exits 0 when daemon_ready() was
  * called in the child, 1 when the child ended before. */
 void daemon_fork(const struct daemon_files *f);
-/* In the child, or in a foreground process: serving now, and not much longer. Told to whoever waits: the
- * parent, systemd. */
+/* In the child, or in a foreground process: it serves now; it stops now. Whoever waits is told, the parent
+ * and systemd. */
 void daemon_ready(void);
 void daemon_stopping(void);
 /* Writes and locks the PID file. false: another one runs (a message was printed). */

@@ -38,8 +38,8 @@ struct http1 {
     struct head_line *lines;
     uint32_t line_count, line_cap;
     uint32_t url_len, head_bytes;
-    const char *chunk_end; /* of the bytes llhttp looks at       */
-    str run;               /* of a value, which it need not see  */
+    const char *chunk_end; /* of the bytes that are parsed now                              */
+    str run;               /* of them, what llhttp need not see; ptr NULL: nothing is ahead */
     char *body;
     size_t body_len, body_cap;
     unsigned refusal; /* status to answer with instead of going on */
@@ -55,6 +55,7 @@ void http1_feed(struct conn *c, const char *data, size_t len);
 void http1_phase(struct http1 *h, enum http1_phase phase);
 /* http1_parse.c: the parser, and an exchange for the next request; h->x NULL when memory is out. */
 void http1_parser_init(struct http1 *h);
+/* As llhttp_execute(); HPE_PAUSED means that a request is complete. */
 llhttp_errno_t http1_execute(struct http1 *h, const char *data, size_t len);
 void http1_begin(struct http1 *h);
 /* The answer is complete: the next request, or the end. */

@@ -104,18 +104,22 @@ static struct head_line *line_for_name(struct http1 *h)
 
 /* llhttp looks each byte up in a table, and a token is as long as all other lines together. Of a value
  * that means nothing to llhttp it need not see more than the first byte and what follows the run of
- * plain characters. true: the value behind the name that ended at `colon` is such a one. */
+ * plain characters. true: the value behind the name that ended at `colon` is such a one; llhttp pauses
+ * then, as llhttp_execute() allows any callback to ask for, and http1_execute() goes on. */
 static bool find_run(struct http1 *h, const struct head_line *l, const char *colon)
 {
-    if (l->name_len != 13 || colon == h->chunk_end ||
-        !str_eq((str){h->head.ptr + l->name, l->name_len}, S("authorization")))
+    const str name = {h->head.ptr + l->name, l->name_len};
+
+    if (!STR_IS(name, "authorization") || colon == h->chunk_end)
         return false;
     const char *from = colon + 1;
     while (from < h->chunk_end && *from == ' ')
         from++;
     size_t len = str_printable_prefix((str){from, (size_t)(h->chunk_end - from)});
-    h->run = len < LONG_RUN ? (str){0} : (str){from, len};
-    return len >= LONG_RUN;
+    if (len < LONG_RUN)
+        return false;
+    h->run = (str){from, len};
+    return true;
 }
 
 static int on_field(llhttp_t *p, const char *at, size_t len)
