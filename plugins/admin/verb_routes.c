@@ -151,11 +151,11 @@ static mig_str arguments(const struct verb_route *r, const mig_http_request *rq,
     if (r->body == VERB_JSON_BODY) {
         mig_json_key(&w, "body");
         mig_json_put_raw(&w, rq->body);
-        mig_str name = mig_json_member(rq->body, "plugin_name");
-        if (name.len) {
-            mig_json_key(&w, "name");
-            mig_json_put_raw(&w, name);
-        }
+    }
+    mig_str name = r->named ? mig_json_member(rq->body, r->named) : (mig_str){NULL, 0};
+    if (name.len) {
+        mig_json_key(&w, "name");
+        mig_json_put_raw(&w, name);
     }
     if (r->body == VERB_RAW_BODY) {
         mig_json_key(&w, "text");

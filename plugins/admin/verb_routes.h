@@ -36,6 +36,7 @@ struct verb_route {
     int is_for_tenants; /* callers with a plain tenant token may read what is theirs  */
     int is_detailed;    /* the argument "detailed"                                    */
     const char *param;  /* name of {x} in the arguments; NULL: none                   */
+    const char *named;  /* member of the body that is the argument "name"; NULL: none */
     /* Parameters that become arguments of the same name, then NULL. NULL: none. */
     const char *const *query;
 };

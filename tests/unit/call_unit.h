@@ -2,7 +2,7 @@
  * a real loop and carry out its work by hand, so that each order can be played exactly. */
 #ifndef TESTS_CALL_UNIT_H
 #define TESTS_CALL_UNIT_H
-#include "unit.h"
+#include "instance_unit.h"
 #include "base/clock.h"
 #include "core/core.h"
 
@@ -151,29 +151,14 @@ static inline void publish(void)
     gen_publish(g, NULL, NULL);
 }
 
-static inline struct instance *instance_new(const char *name)
-{
-    struct instance *i = calloc(1, sizeof *i);
-
-    i->name = strdup(name);
-    i->plugin.id = "org.example.test";
-    i->self = &w;
-    i->core = w.core;
-    i->share.run_limit = 4;
-    i->share.queue_limit = 1000;
-    i->debt = aligned_alloc(64, 2 * sizeof *i->debt);
-    memset(i->debt, 0, 2 * sizeof *i->debt);
-    return i;
-}
-
 static void (*body)(void);
 
 static inline void run_body(struct loop *l, uint64_t v)
 {
     (void)v;
     w.core = core_new(l, &w.l, 1, 2, 60000);
-    w.inst = instance_new("one");
-    w.other = instance_new("other");
+    w.inst = make_instance(w.core, "one", &w);
+    w.other = make_instance(w.core, "other", &w);
     w.pool = calloc(1, sizeof *w.pool);
     publish();
     pump();

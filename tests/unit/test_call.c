@@ -503,7 +503,7 @@ static void race_begin(struct loop *l, uint64_t v)
 {
     (void)v;
     w.core = core_new(l, &w.l, 1, 3, 60000);
-    w.inst = instance_new("race");
+    w.inst = make_instance(w.core, "race", &w);
     w.inst->share.queue_limit = RACES;
     publish();
     for (int i = 0; i < WINDOW; i++)

@@ -43,7 +43,7 @@ static void writes_prometheus_text(void **state)
     mig_metric c = metric(MIG_COUNTER, "calls_total"), g = metric(MIG_GAUGE, "depth"),
                h = metric(MIG_HISTOGRAM, "seconds");
     uint32_t counter, gauge, histogram;
-    const mig_str labels[] = {S("a\"b\\c\nd"), S("ok")};
+    const mig_str labels[] = {S("a\"b\\c\nd\xFF"), S("ok")};
 
     (void)state;
     c.label_names = two_labels;
@@ -62,21 +62,21 @@ static void writes_prometheus_text(void **state)
     metrics_record(m, histogram, NULL, 50);
     metrics_text(m, &out);
     buf_addc(&out, 0);
-    assert_string_equal(out.ptr,
-                        "# HELP mig_plugin_calls_total Help.\n"
-                        "# TYPE mig_plugin_calls_total counter\n"
-                        "mig_plugin_calls_total{tool=\"a\\\"b\\\\c\\nd\",result=\"ok\"} 3.5\n"
-                        "# HELP mig_plugin_depth Help.\n"
-                        "# TYPE mig_plugin_depth gauge\n"
-                        "mig_plugin_depth 3\n"
-                        "# HELP mig_plugin_seconds Help.\n"
-                        "# TYPE mig_plugin_seconds histogram\n"
-                        "mig_plugin_seconds_bucket{le=\"0.1\"} 1\n"
-                        "mig_plugin_seconds_bucket{le=\"1\"} 1\n"
-                        "mig_plugin_seconds_bucket{le=\"10\"} 2\n"
-                        "mig_plugin_seconds_bucket{le=\"+Inf\"} 3\n"
-                        "mig_plugin_seconds_sum 55.100000000000001\n"
-                        "mig_plugin_seconds_count 3\n");
+    assert_string_equal(
+        out.ptr, "# HELP mig_plugin_calls_total Help.\n"
+                 "# TYPE mig_plugin_calls_total counter\n"
+                 "mig_plugin_calls_total{tool=\"a\\\"b\\\\c\\nd\xEF\xBF\xBD\",result=\"ok\"} 3.5\n"
+                 "# HELP mig_plugin_depth Help.\n"
+                 "# TYPE mig_plugin_depth gauge\n"
+                 "mig_plugin_depth 3\n"
+                 "# HELP mig_plugin_seconds Help.\n"
+                 "# TYPE mig_plugin_seconds histogram\n"
+                 "mig_plugin_seconds_bucket{le=\"0.1\"} 1\n"
+                 "mig_plugin_seconds_bucket{le=\"1\"} 1\n"
+                 "mig_plugin_seconds_bucket{le=\"10\"} 2\n"
+                 "mig_plugin_seconds_bucket{le=\"+Inf\"} 3\n"
+                 "mig_plugin_seconds_sum 55.100000000000001\n"
+                 "mig_plugin_seconds_count 3\n");
 }
 
 static void help_stays_on_its_line(void **state)

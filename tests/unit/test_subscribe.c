@@ -1,5 +1,6 @@
 /* Subscriptions through the pipeline, with a binding played by the test. */
 #include "core_world.h"
+#include "instance_unit.h"
 #include "base/clock.h"
 #include "core/op.h"
 #include "core/tenants.h"
@@ -164,26 +165,12 @@ static void publish(unsigned count)
 
 /* --- the world ------------------------------------------------------------------------------------ */
 
-static struct instance *instance_of_test(void)
-{
-    struct instance *i = calloc(1, sizeof *i);
-
-    i->name = strdup("binding");
-    i->plugin.id = "org.example.binding";
-    i->core = w.core;
-    i->share.run_limit = 4;
-    i->share.queue_limit = 1000;
-    i->debt = aligned_alloc(64, 2 * sizeof *i->debt);
-    memset(i->debt, 0, 2 * sizeof *i->debt);
-    return i;
-}
-
 static void (*body)(void);
 
 static void with_binding(void)
 {
     b = (struct binding){0};
-    inst = instance_of_test();
+    inst = make_instance(w.core, "binding", NULL);
     gen = gen_new(w.core);
     gen->policy.max_deadline_ms = 60000;
     gen->policy.consumer_ttl_ms = 60000;
